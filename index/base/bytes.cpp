@@ -81,7 +81,8 @@ ByteView ByteReader::long_string(std::size_t limit) {
 
 Result<void> ByteReader::finish(std::string_view what) const {
     if (!ok_)
-        return Error{ErrorCode::corrupt, fmt::format("{}: ends or breaks off at byte {}", what, at_)};
+        return Error{ErrorCode::corrupt,
+                     fmt::format("{}: ends or breaks off at byte {}", what, at_)};
     if (at_ != in_.size())
         return Error{ErrorCode::corrupt,
                      fmt::format("{}: {} bytes too many at byte {}", what, in_.size() - at_, at_)};

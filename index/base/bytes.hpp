@@ -1,4 +1,5 @@
-// Bytes, and bounds-checked little-endian reading and writing of them. Every codec stands on these two.
+// Bytes, and bounds-checked little-endian reading and writing of them. Every codec stands on these
+// two.
 #pragma once
 
 #include <array>
@@ -49,8 +50,8 @@ class ByteWriter {
     Bytes out_;
 };
 
-// Reads from a borrowed buffer, which must outlive it. After the first failure every read gives zero
-// or empty and ok() stays false, so a decoder may read a whole struct and ask once at the end.
+// Reads from a borrowed buffer, which must outlive it. After the first failure every read gives
+// zero or empty and ok() stays false, so a decoder may read a whole struct and ask once at the end.
 class ByteReader {
   public:
     explicit ByteReader(ByteView in) : in_(in) {}

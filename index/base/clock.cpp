@@ -1,10 +1,10 @@
 #include "index/base/clock.hpp"
 
-#include <sys/timex.h>
-
 #include <cerrno>
 #include <ctime>
 #include <fstream>
+
+#include <sys/timex.h>
 
 namespace hd {
 namespace {

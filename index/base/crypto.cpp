@@ -19,7 +19,8 @@ struct EvpFree {
 };
 using EvpPtr = std::unique_ptr<EVP_MD_CTX, EvpFree>;
 
-// EVP_sha256() looks its implementation up at each init; fetching once saves a third of a short hash.
+// EVP_sha256() looks its implementation up at each init; fetching once saves a third of a short
+// hash.
 const EVP_MD* sha256_md() {
     static const EVP_MD* md = EVP_MD_fetch(nullptr, "SHA256", nullptr);
     return md;

@@ -36,7 +36,8 @@ void random_bytes(std::span<std::uint8_t> out);  // the kernel's generator; neve
 void wipe(std::span<std::uint8_t> secret);       // not removed by the optimiser
 bool equal_constant_time(ByteView a, ByteView b);
 
-// N secret bytes on the stack or in an object: zeroed on destruction and when moved from; no copies.
+// N secret bytes on the stack or in an object: zeroed on destruction and when moved from; no
+// copies.
 template <std::size_t N>
 class Secret {
   public:

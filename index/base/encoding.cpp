@@ -13,7 +13,6 @@ constexpr std::string_view kBase64 =
 constexpr std::string_view kZ85 =
     "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.-:+=^!/*?&<>()[]{}@%$#";
 
-
 constexpr std::array<std::int8_t, 256> reversed(std::string_view alphabet) {
     std::array<std::int8_t, 256> out{};
     for (auto& v : out) v = -1;
@@ -97,7 +96,8 @@ Result<Bytes> from_base64(std::string_view text, Padding padding) {
             out.push_back(static_cast<std::uint8_t>(acc >> bits));
         }
     }
-    if ((acc & ((1u << bits) - 1)) != 0) return bad("base64: trailing bits are not zero", body.size());
+    if ((acc & ((1u << bits) - 1)) != 0)
+        return bad("base64: trailing bits are not zero", body.size());
     return out;
 }
 

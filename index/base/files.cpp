@@ -1,16 +1,15 @@
 #include "index/base/files.hpp"
 
-#include <dirent.h>
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <cerrno>
 #include <filesystem>
 #include <system_error>
 
+#include <dirent.h>
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "index/base/crypto.hpp"
 #include "index/base/encoding.hpp"
@@ -73,7 +72,7 @@ class RealAppendFile final : public AppendFile {
 Result<std::unique_ptr<AppendFile>> open_file(const std::string& path, int flags) {
     Fd fd{::open(path.c_str(), flags | O_CLOEXEC, 0640)};
     if (!fd) return errno_error(errno, "open " + path);
-    struct stat st{};
+    struct stat st {};
     if (::fstat(fd.get(), &st) != 0) return errno_error(errno, "stat " + path);
     std::unique_ptr<AppendFile> file = std::make_unique<RealAppendFile>(
         std::move(fd), path, static_cast<std::uint64_t>(st.st_size));
@@ -99,12 +98,12 @@ class RealFileSystem final : public FileSystem {
                              std::uint64_t size) override {
         const Fd fd{::open(path.c_str(), O_RDONLY | O_CLOEXEC)};
         if (!fd) return errno_error(errno, "open " + path);
-        struct stat st{};
+        struct stat st {};
         if (::fstat(fd.get(), &st) != 0) return errno_error(errno, "stat " + path);
         const std::uint64_t total = static_cast<std::uint64_t>(st.st_size);
         // Files like those of /proc say 0; read them to the end within the limit.
-        const std::uint64_t want =
-            total == 0 ? std::min<std::uint64_t>(size, 65536) : std::min(size, total - std::min(offset, total));
+        const std::uint64_t want = total == 0 ? std::min<std::uint64_t>(size, 65536)
+                                              : std::min(size, total - std::min(offset, total));
         Bytes out(want);
         std::size_t have = 0;
         while (have < out.size()) {
@@ -119,12 +118,12 @@ class RealFileSystem final : public FileSystem {
         return out;
     }
     Result<std::uint64_t> size(const std::string& path) override {
-        struct stat st{};
+        struct stat st {};
         if (::stat(path.c_str(), &st) != 0) return errno_error(errno, "stat " + path);
         return static_cast<std::uint64_t>(st.st_size);
     }
     bool exists(const std::string& path) override {
-        struct stat st{};
+        struct stat st {};
         return ::lstat(path.c_str(), &st) == 0;
     }
     Result<std::vector<FileEntry>> list(const std::string& folder) override {
@@ -134,7 +133,7 @@ class RealFileSystem final : public FileSystem {
         while (const dirent* e = ::readdir(dir.get())) {
             const std::string name = e->d_name;
             if (name == "." || name == "..") continue;
-            struct stat st{};
+            struct stat st {};
             if (::fstatat(::dirfd(dir.get()), e->d_name, &st, AT_SYMLINK_NOFOLLOW) != 0) continue;
             out.push_back({name, S_ISDIR(st.st_mode), static_cast<std::uint64_t>(st.st_size)});
         }

@@ -1,5 +1,5 @@
-// The only door to the disk. Code that must survive a power cut takes a FileSystem&, so that tests can
-// cut the power, fill the disk or make a write fail at any step. Paths are UTF-8.
+// The only door to the disk. Code that must survive a power cut takes a FileSystem&, so that tests
+// can cut the power, fill the disk or make a write fail at any step. Paths are UTF-8.
 #pragma once
 
 #include <functional>
@@ -85,8 +85,8 @@ class FileSystem {
 
 FileSystem& real_file_system();
 
-// Writes `path` so that after a crash it holds either the old or the new bytes, never a mix: temporary
-// file, fsync, rename, fsync of the folder. `mode` e.g. 0600 for keys.
+// Writes `path` so that after a crash it holds either the old or the new bytes, never a mix:
+// temporary file, fsync, rename, fsync of the folder. `mode` e.g. 0600 for keys.
 Result<void> write_file_atomic(const std::string& path, ByteView bytes, unsigned mode);
 
 std::string parent_folder(std::string_view path);

@@ -13,7 +13,8 @@ Result<std::array<std::uint8_t, 16>> parse_hex_id(std::string_view text, std::st
     auto bytes = from_hex(text);
     if (!bytes || bytes->size() != 16)
         return Error{ErrorCode::invalid,
-                     fmt::format("{}: must be 32 lowercase hex digits, got \"{}\"", what, text.substr(0, 64))};
+                     fmt::format("{}: must be 32 lowercase hex digits, got \"{}\"", what,
+                                 text.substr(0, 64))};
     std::array<std::uint8_t, 16> out{};
     std::copy(bytes->begin(), bytes->end(), out.begin());
     return out;

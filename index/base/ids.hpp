@@ -19,10 +19,10 @@ struct Id {
     bool is_zero() const { return *this == Id{}; }
 };
 
-using CameraId = Id<struct CameraTag>;    // permanent, random; the name beside it may change
-using ClipId = Id<struct ClipTag>;        // random, one per clip file
-using BootId = Id<struct BootTag>;        // the kernel's /proc/sys/kernel/random/boot_id
-using HubId = Id<struct HubTag>;          // first 16 bytes of SHA-256 of the hub's Ed25519 public key
+using CameraId = Id<struct CameraTag>;  // permanent, random; the name beside it may change
+using ClipId = Id<struct ClipTag>;      // random, one per clip file
+using BootId = Id<struct BootTag>;      // the kernel's /proc/sys/kernel/random/boot_id
+using HubId = Id<struct HubTag>;        // first 16 bytes of SHA-256 of the hub's Ed25519 public key
 using RequestId = Id<struct RequestTag>;  // first 16 bytes of SHA-256 of the request note
 
 std::string hex_id(const std::array<std::uint8_t, 16>& bytes);

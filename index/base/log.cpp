@@ -8,8 +8,8 @@ namespace {
 
 spdlog::logger& logger() {
     static const auto instance = [] {
-        auto l = std::make_shared<spdlog::logger>("halfdoor",
-                                                  std::make_shared<spdlog::sinks::stderr_sink_mt>());
+        auto l = std::make_shared<spdlog::logger>(
+            "halfdoor", std::make_shared<spdlog::sinks::stderr_sink_mt>());
         l->set_pattern("%Y-%m-%dT%H:%M:%S.%eZ %l %v", spdlog::pattern_time_type::utc);
         l->flush_on(spdlog::level::debug);
         return l;
@@ -24,11 +24,16 @@ std::string& program() {
 
 spdlog::level::level_enum to_spdlog(Level level) {
     switch (level) {
-        case Level::debug: return spdlog::level::debug;
-        case Level::info: return spdlog::level::info;
-        case Level::warn: return spdlog::level::warn;
-        case Level::error: return spdlog::level::err;
-        case Level::off: return spdlog::level::off;
+        case Level::debug:
+            return spdlog::level::debug;
+        case Level::info:
+            return spdlog::level::info;
+        case Level::warn:
+            return spdlog::level::warn;
+        case Level::error:
+            return spdlog::level::err;
+        case Level::off:
+            return spdlog::level::off;
     }
     return spdlog::level::off;
 }

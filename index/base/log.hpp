@@ -1,7 +1,7 @@
 // Log lines: one event, past tense, a stable name, then facts.
 //   log::warn("stream.lost", "camera={} after_s={} cause={}", id, seconds, cause);
-// They go to standard error (journald keeps them). Never pass a password, key or URL with credentials:
-// `redact_url` is for URLs. Thread-safe.
+// They go to standard error (journald keeps them). Never pass a password, key or URL with
+// credentials: `redact_url` is for URLs. Thread-safe.
 #pragma once
 
 #include <string>
@@ -21,19 +21,23 @@ void write(Level level, std::string_view event, std::string_view facts);
 
 template <typename... Args>
 void debug(std::string_view event, fmt::format_string<Args...> f, Args&&... args) {
-    if (enabled(Level::debug)) write(Level::debug, event, fmt::format(f, std::forward<Args>(args)...));
+    if (enabled(Level::debug))
+        write(Level::debug, event, fmt::format(f, std::forward<Args>(args)...));
 }
 template <typename... Args>
 void info(std::string_view event, fmt::format_string<Args...> f, Args&&... args) {
-    if (enabled(Level::info)) write(Level::info, event, fmt::format(f, std::forward<Args>(args)...));
+    if (enabled(Level::info))
+        write(Level::info, event, fmt::format(f, std::forward<Args>(args)...));
 }
 template <typename... Args>
 void warn(std::string_view event, fmt::format_string<Args...> f, Args&&... args) {
-    if (enabled(Level::warn)) write(Level::warn, event, fmt::format(f, std::forward<Args>(args)...));
+    if (enabled(Level::warn))
+        write(Level::warn, event, fmt::format(f, std::forward<Args>(args)...));
 }
 template <typename... Args>
 void error(std::string_view event, fmt::format_string<Args...> f, Args&&... args) {
-    if (enabled(Level::error)) write(Level::error, event, fmt::format(f, std::forward<Args>(args)...));
+    if (enabled(Level::error))
+        write(Level::error, event, fmt::format(f, std::forward<Args>(args)...));
 }
 
 // rtsp://user:pass@host/path?token=x -> rtsp://host/path: credentials and query are cut out.

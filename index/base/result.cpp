@@ -7,12 +7,18 @@ namespace hd {
 
 std::string_view to_string(ErrorCode code) {
     switch (code) {
-        case ErrorCode::not_found: return "not_found";
-        case ErrorCode::corrupt: return "corrupt";
-        case ErrorCode::unavailable: return "unavailable";
-        case ErrorCode::exhausted: return "exhausted";
-        case ErrorCode::invalid: return "invalid";
-        case ErrorCode::refused: return "refused";
+        case ErrorCode::not_found:
+            return "not_found";
+        case ErrorCode::corrupt:
+            return "corrupt";
+        case ErrorCode::unavailable:
+            return "unavailable";
+        case ErrorCode::exhausted:
+            return "exhausted";
+        case ErrorCode::invalid:
+            return "invalid";
+        case ErrorCode::refused:
+            return "refused";
     }
     return "unknown";
 }

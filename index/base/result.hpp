@@ -1,7 +1,8 @@
 // Result<T>: a value or an Error. The one error vocabulary of every room.
 //
-// An alias for tl::expected would drop silently when ignored (tl::expected 1.0 is not [[nodiscard]]),
-// so this is a thin [[nodiscard]] class around it. See docs/decisions/0001-result.md.
+// An alias for tl::expected would drop silently when ignored (tl::expected 1.0 is not
+// [[nodiscard]]), so this is a thin [[nodiscard]] class around it. See
+// docs/decisions/0001-result.md.
 #pragma once
 
 #include <string>
@@ -40,7 +41,7 @@ class [[nodiscard]] Result {
   public:
     using value_type = T;
 
-    Result(T value) : inner_(std::move(value)) {}                   // NOLINT: implicit by design
+    Result(T value) : inner_(std::move(value)) {}                    // NOLINT: implicit by design
     Result(Error error) : inner_(tl::unexpect, std::move(error)) {}  // NOLINT: implicit by design
 
     bool ok() const { return inner_.has_value(); }
@@ -107,8 +108,8 @@ class [[nodiscard]] Result<void> {
 };
 
 // Evaluates to nothing on success and returns the error of the enclosing function otherwise.
-#define HD_TRY(expr)                                          \
-    do {                                                      \
+#define HD_TRY(expr)                                                 \
+    do {                                                             \
         if (auto hd_try_ = (expr); !hd_try_) return hd_try_.error(); \
     } while (false)
 

@@ -41,8 +41,8 @@ int number(std::string_view text, std::size_t at, std::size_t digits) {
 }
 
 Error bad_time(std::string_view text, std::string_view rule) {
-    return {ErrorCode::invalid,
-            fmt::format("\"{}\" is not a time: {} (like 2026-11-22T14:00:00Z)", text.substr(0, 64), rule)};
+    return {ErrorCode::invalid, fmt::format("\"{}\" is not a time: {} (like 2026-11-22T14:00:00Z)",
+                                            text.substr(0, 64), rule)};
 }
 
 // The fraction and the Z that end an RFC 3339 time: microseconds, or -1.
@@ -60,9 +60,12 @@ int parse_fraction(std::string_view rest) {
 
 std::string_view to_string(ClockQuality q) {
     switch (q) {
-        case ClockQuality::unsynchronised: return "unsynchronised";
-        case ClockQuality::synchronised: return "synchronised";
-        case ClockQuality::assumed: return "assumed";
+        case ClockQuality::unsynchronised:
+            return "unsynchronised";
+        case ClockQuality::synchronised:
+            return "synchronised";
+        case ClockQuality::assumed:
+            return "assumed";
     }
     return "unknown";
 }
@@ -87,7 +90,8 @@ Result<WallTime> parse_rfc3339(std::string_view text) {
     namespace ch = std::chrono;
     if (text.size() < 20 || text.size() > 27) return bad_time(text, "must be 20 to 27 characters");
     const int year = number(text, 0, 4), month = number(text, 5, 2), day = number(text, 8, 2);
-    const int hour = number(text, 11, 2), minute = number(text, 14, 2), second = number(text, 17, 2);
+    const int hour = number(text, 11, 2), minute = number(text, 14, 2),
+              second = number(text, 17, 2);
     if (year < 0 || month < 0 || day < 0 || hour < 0 || minute < 0 || second < 0)
         return bad_time(text, "digits expected");
     if (text[4] != '-' || text[7] != '-' || text[10] != 'T' || text[13] != ':' || text[16] != ':')

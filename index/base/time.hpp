@@ -52,7 +52,8 @@ std::string_view to_string(ClockQuality q);
 
 // RFC 3339 in UTC with exactly six fraction digits: 2026-11-22T14:00:00.000000Z.
 std::string to_rfc3339(WallTime t);
-// Accepts 0 to 6 fraction digits and only the suffix Z; the years 1970 to 9999. The error names the rule.
+// Accepts 0 to 6 fraction digits and only the suffix Z; the years 1970 to 9999. The error names the
+// rule.
 Result<WallTime> parse_rfc3339(std::string_view text);
 
 // Names of clip folders and files: 2026-11-22 and 140000.000000Z.

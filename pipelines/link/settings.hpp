@@ -1,0 +1,48 @@
+// What a recorder is told: one struct with its defaults. gateway/config fills it, the daemon sends
+// it down the link socket, pipelines/record obeys. Credentials live here and nowhere else; never
+// log this struct.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "index/base/crypto.hpp"
+#include "index/base/ids.hpp"
+#include "index/base/time.hpp"
+
+namespace hd::link {
+
+enum class EncodeMode : std::uint8_t { automatic = 0, camera = 1, hub = 2 };
+enum class RtspTransport : std::uint8_t { tcp = 0, udp = 1 };
+
+struct RecorderSettings {
+    CameraId camera;
+    std::string name;  // for log lines
+    HubId hub;
+    std::string url;  // rtsp:// or rtsps://, WITHOUT credentials
+    std::string user, password;
+    RtspTransport transport = RtspTransport::tcp;
+    EncodeMode encode = EncodeMode::automatic;
+    std::string data_folder;  // <data>
+    Micros clip_target = std::chrono::seconds(60);
+    Micros clip_max = std::chrono::seconds(120);
+    Micros sync_period =
+        std::chrono::seconds(1);  // pieces close, and disks sync, on this shared tick
+    Micros jitter_latency = std::chrono::milliseconds(200);
+    Micros first_frame_timeout = std::chrono::seconds(10);
+    Micros frame_gap_timeout = std::chrono::seconds(3);
+    Micros orphan_timeout = std::chrono::seconds(300);  // without a daemon: close the clip and end
+    std::uint64_t buffer_bytes = 32ull << 20;           // between camera and disk; then overload
+    std::uint32_t max_width = 3840, max_height = 2160;  // of `auto`: above this the hub encodes
+    std::uint32_t max_kbit_per_s = 20000;
+    std::uint64_t policy_number = 0;
+    Digest policy_hash{};
+    std::vector<std::array<std::uint8_t, 32>> recipients;  // X25519 public keys
+};
+
+Bytes encode_settings(const RecorderSettings& settings);
+Result<RecorderSettings> decode_settings(ByteView bytes);
+// Changes if and only if a recorder has to act on the new settings.
+Digest settings_hash(const RecorderSettings& settings);
+
+}  // namespace hd::link
