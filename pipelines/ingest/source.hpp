@@ -1,0 +1,58 @@
+// One RTSP session with one camera: connects, receives H.264 or H.265, tells an Ingress. It never
+// reconnects by itself; after Lost, or when the recorder's watchdog finds no frames (a silent open
+// TCP connection gives no error), stop it and make a new one (pipelines/ingest/reconnect.hpp says
+// when).
+#pragma once
+
+#include <memory>
+#include <optional>
+
+#include "index/base/clock.hpp"
+#include "pipelines/ingest/ingress.hpp"
+#include "pipelines/link/settings.hpp"
+
+namespace hd::ingest {
+
+// The camera's clock against the hub's, from RTCP sender reports. A fact to record, never to order
+// by.
+struct CameraClock {
+    Micros offset{0};  // camera UTC minus hub UTC, the median over the reports
+    Micros spread{0};  // half of the middle half of the samples: how sure that is
+    std::uint32_t reports = 0;
+    std::uint32_t jumps = 0;  // reports that were over 1 s away from the one before
+};
+
+struct SourceStats {
+    std::uint64_t frames = 0;           // offered to the ingress
+    std::uint64_t bytes = 0;            // of them
+    std::uint64_t unusable_frames = 0;  // without a time, or before the first parameter sets
+    std::optional<CameraClock> camera_clock;
+};
+
+class Source {
+  public:
+    // Stops if nobody did, for at most 2 s; what hangs longer is leaked.
+    virtual ~Source() = default;
+
+    // Begins to connect and returns; everything else arrives through the ingress. Fails with
+    // `invalid` (settings) or `unavailable` (an element is not installed). Once only.
+    virtual Result<void> start() = 0;
+
+    // Ends the session and waits until `deadline` for its threads; nothing enters the ingress after
+    // success. `unavailable`: a driver or the network layer hangs. Its threads still run then; the
+    // process has to end soon, and must not destroy the ingress before.
+    virtual Result<void> stop(BootTime deadline) = 0;
+
+    // Any thread.
+    virtual SourceStats stats() const = 0;
+};
+
+// Call once per process before anything else here; later calls do nothing. Quiet: GStreamer's own
+// log, which may print URLs, is turned off.
+Result<void> init_gstreamer();
+
+// `clock` and `ingress` must outlive the source. settings.encode == hub decodes and encodes again.
+std::unique_ptr<Source> make_rtsp_source(const link::RecorderSettings& settings, Clock& clock,
+                                         Ingress& ingress);
+
+}  // namespace hd::ingest
