@@ -38,12 +38,12 @@ class Source {
     // `invalid` (settings) or `unavailable` (an element is not installed). Once only.
     virtual Result<void> start() = 0;
 
-    // Ends the session and waits until `deadline` for its threads; nothing enters the ingress after
-    // success. `unavailable`: a driver or the network layer hangs. Its threads still run then; the
-    // process has to end soon, and must not destroy the ingress before.
+    // Ends the session and waits until `deadline` for its threads. Nothing enters the ingress after
+    // it returned. `unavailable`: a driver or the network layer hangs; its threads and memory are
+    // left behind, so the process has to end soon.
     virtual Result<void> stop(BootTime deadline) = 0;
 
-    // Any thread.
+    // On the thread that calls start() and stop().
     virtual SourceStats stats() const = 0;
 };
 

@@ -1,0 +1,207 @@
+#include "pipelines/ingest/rtsp_session.hpp"
+
+#include <condition_variable>
+#include <string_view>
+
+#include <fmt/format.h>
+
+#include "pipelines/ingest/gst_errors.hpp"
+
+namespace hd::ingest {
+namespace {
+
+using journal::GapCause;
+
+// Between SETUP and the first packet a camera may take its time; only the TEARDOWN is not waited
+// for long, because a frozen camera never answers it (measured: 101 ms with this value).
+constexpr std::uint64_t kTeardownTimeoutNs = 100'000'000;
+
+std::string_view field(const GstStructure* s, const char* name) {
+    const char* value = gst_structure_get_string(s, name);
+    return value ? value : "";
+}
+
+}  // namespace
+
+Result<void> RtspSession::configure(GstElement* rtspsrc) {
+    const std::string& url = settings_.url;
+    const std::string_view scheme = std::string_view(url).substr(0, url.find("://"));
+    if (scheme != "rtsp" && scheme != "rtsps")
+        return Error{ErrorCode::invalid, "url: must begin with rtsp:// or rtsps://"};
+    const std::size_t host = scheme.size() + 3;
+    if (url.substr(host, url.find('/', host) - host).find('@') != std::string::npos)
+        return Error{ErrorCode::invalid, "url: user and password have settings of their own"};
+
+    const auto us = [](Micros m) { return static_cast<guint64>(m.count()); };
+    g_object_set(rtspsrc, "location", url.c_str(), "latency",
+                 static_cast<guint>(settings_.jitter_latency.count() / 1000), "tcp-timeout",
+                 us(settings_.first_frame_timeout), "timeout", us(settings_.first_frame_timeout),
+                 "teardown-timeout", kTeardownTimeoutNs, "drop-on-latency", FALSE,
+                 "do-retransmission", FALSE, nullptr);
+    const bool udp = settings_.transport == link::RtspTransport::udp;
+    gst_util_set_object_arg(G_OBJECT(rtspsrc), "protocols", udp ? "udp" : "tcp");
+    if (!settings_.user.empty())
+        g_object_set(rtspsrc, "user-id", settings_.user.c_str(), "user-pw",
+                     settings_.password.c_str(), nullptr);
+    g_signal_connect(rtspsrc, "select-stream", G_CALLBACK(on_select_stream), this);
+    g_signal_connect(rtspsrc, "pad-added", G_CALLBACK(on_pad_added), this);
+    g_signal_connect(rtspsrc, "no-more-pads", G_CALLBACK(on_no_more_pads), this);
+    g_signal_connect(rtspsrc, "new-manager", G_CALLBACK(on_new_manager), this);
+    return {};
+}
+
+Result<void> RtspSession::start() {
+    HD_TRY(init_gstreamer());
+    GstElementPtr rtspsrc = make_element("rtspsrc");
+    if (!rtspsrc)
+        return Error{ErrorCode::unavailable,
+                     "GStreamer has no rtspsrc (gstreamer1.0-plugins-good)"};
+    HD_TRY(configure(rtspsrc.get()));
+
+    GstElement* pipeline = gst_pipeline_new(nullptr);
+    gst_object_ref_sink(pipeline);
+    pipeline_.reset(pipeline);
+    gst_bin_add(GST_BIN(pipeline), rtspsrc.get());
+    const GstClockPtr clock{gst_system_clock_obtain()};  // CLOCK_MONOTONIC
+    gst_pipeline_use_clock(GST_PIPELINE(pipeline), clock.get());
+    const GstBusPtr bus{gst_element_get_bus(pipeline)};
+    gst_bus_set_sync_handler(bus.get(), on_message, this, nullptr);
+    // A failure here is also a message on the bus, with its reason.
+    if (gst_element_set_state(pipeline, GST_STATE_PLAYING) == GST_STATE_CHANGE_FAILURE)
+        lose({GapCause::unreachable, "the pipeline did not start"});
+    return {};
+}
+
+// What stop() waits for; shared with a thread that may come back long after everybody left.
+struct Stopping {
+    std::mutex mutex;
+    std::condition_variable done_changed;
+    bool done = false;
+};
+
+Result<void> RtspSession::stop(BootTime deadline) {
+    sink_.close();
+    if (!pipeline_) return {};
+    auto state = std::make_shared<Stopping>();
+    // set_state(NULL) may hang in a driver or in the network layer, so a thread of GStreamer's own
+    // pool does it.
+    gst_element_call_async(
+        pipeline_.get(),
+        [](GstElement* pipeline, gpointer user) {
+            gst_element_set_state(pipeline, GST_STATE_NULL);
+            auto& s = **static_cast<std::shared_ptr<Stopping>*>(user);
+            const std::lock_guard lock(s.mutex);
+            s.done = true;
+            s.done_changed.notify_all();
+        },
+        std::make_unique<std::shared_ptr<Stopping>>(state).release(),
+        [](gpointer user) {
+            std::default_delete<std::shared_ptr<Stopping>>()(
+                static_cast<std::shared_ptr<Stopping>*>(user));
+        });
+    std::unique_lock lock(state->mutex);
+    const Micros patience = std::max(Micros(0), deadline - clock_.boot());
+    if (!state->done_changed.wait_for(lock, patience, [&] { return state->done; })) {
+        // Its threads may still call us: the whole pipeline is left alone for the process's rest.
+        static_cast<void>(pipeline_.release());
+        return Error{ErrorCode::unavailable, "the pipeline did not stop before its deadline"};
+    }
+    pipeline_.reset();
+    return {};
+}
+
+SourceStats RtspSession::stats() const {
+    const auto counts = sink_.counts();
+    const std::lock_guard lock(clock_mutex_);
+    return {counts.frames, counts.bytes, counts.unusable, camera_clock_.value()};
+}
+
+void RtspSession::lose(Lost lost) {
+    if (!lost_.exchange(true)) sink_.push(std::move(lost));
+}
+
+gboolean RtspSession::on_select_stream(GstElement*, guint, GstCaps* caps, gpointer self) {
+    auto& source = *static_cast<RtspSession*>(self);
+    const GstStructure* s = gst_caps_get_structure(caps, 0);
+    if (field(s, "media") != "video") return FALSE;
+    const std::string_view encoding = field(s, "encoding-name");
+    if (encoding == "H264" || encoding == "H265") return TRUE;
+    const std::lock_guard lock(source.clock_mutex_);
+    source.offered_ = encoding;
+    return FALSE;
+}
+
+Result<void> RtspSession::link_branch(GstPad* pad, Codec codec) {
+    const bool h264 = codec == Codec::h264;
+    GstElementPtr depay = make_element(h264 ? "rtph264depay" : "rtph265depay");
+    GstElementPtr parse = make_element(h264 ? "h264parse" : "h265parse");
+    GstElementPtr appsink = make_element("appsink");
+    if (!depay || !parse || !appsink)
+        return Error{ErrorCode::unavailable,
+                     "GStreamer lacks a depayloader, parser or appsink (gstreamer1.0-plugins-good, "
+                     "-bad, -base)"};
+    const GstCapsPtr caps{gst_caps_from_string(
+        h264 ? "video/x-h264,stream-format=(string)avc,alignment=(string)au"
+             : "video/x-h265,stream-format=(string)hvc1,alignment=(string)au")};
+    g_object_set(appsink.get(), "sync", FALSE, "async", FALSE, "qos", FALSE, "caps", caps.get(),
+                 "enable-last-sample", FALSE, "wait-on-eos", FALSE, nullptr);
+    sink_.attach(appsink.get());
+    gst_bin_add_many(GST_BIN(pipeline_.get()), depay.get(), parse.get(), appsink.get(), nullptr);
+    const GstPadPtr entry{gst_element_get_static_pad(depay.get(), "sink")};
+    const bool linked = gst_element_link_many(depay.get(), parse.get(), appsink.get(), nullptr) &&
+                        gst_element_sync_state_with_parent(appsink.get()) &&
+                        gst_element_sync_state_with_parent(parse.get()) &&
+                        gst_element_sync_state_with_parent(depay.get()) &&
+                        gst_pad_link(pad, entry.get()) == GST_PAD_LINK_OK;
+    if (!linked) return Error{ErrorCode::unavailable, "the receiving elements do not link"};
+    return {};
+}
+
+void RtspSession::on_pad_added(GstElement*, GstPad* pad, gpointer self) {
+    auto& source = *static_cast<RtspSession*>(self);
+    if (source.connected_.exchange(true)) return;  // One video stream; others stay unlinked.
+    const GstCapsPtr caps{gst_pad_get_current_caps(pad)};
+    const std::string_view encoding =
+        caps ? field(gst_caps_get_structure(caps.get(), 0), "encoding-name") : "";
+    source.sink_.push(Connected{});
+    const Codec codec = encoding == "H265" ? Codec::h265 : Codec::h264;
+    if (auto linked = source.link_branch(pad, codec); !linked)
+        source.lose({GapCause::encoder, linked.error().what});
+}
+
+void RtspSession::on_no_more_pads(GstElement*, gpointer self) {
+    auto& source = *static_cast<RtspSession*>(self);
+    if (source.connected_) return;
+    std::string offered;
+    {
+        const std::lock_guard lock(source.clock_mutex_);
+        offered = source.offered_;
+    }
+    source.lose({GapCause::refused, offered.empty()
+                                        ? "camera offers no video"
+                                        : fmt::format("camera offers {} only, not H.264 or H.265",
+                                                      offered.substr(0, 32))});
+}
+
+void RtspSession::on_new_manager(GstElement*, GstElement* manager, gpointer self) {
+    g_signal_connect(manager, "new-jitterbuffer", G_CALLBACK(on_new_jitterbuffer), self);
+}
+
+void RtspSession::on_new_jitterbuffer(GstElement*, GstElement* jitterbuffer, guint, guint,
+                                      gpointer self) {
+    g_signal_connect(jitterbuffer, "handle-sync", G_CALLBACK(on_handle_sync), self);
+}
+
+// On whichever thread posts; nobody reads the bus, so nothing is queued on it.
+GstBusSyncReply RtspSession::on_message(GstBus*, GstMessage* message, gpointer self) {
+    auto& source = *static_cast<RtspSession*>(self);
+    if (GST_MESSAGE_TYPE(message) == GST_MESSAGE_ERROR)
+        source.lose(lost_from_error(message, source.connected_));
+    // A live camera's stream has no end: it hung up.
+    if (GST_MESSAGE_TYPE(message) == GST_MESSAGE_EOS)
+        source.lose({GapCause::closed, "camera ended the stream"});
+    gst_message_unref(message);
+    return GST_BUS_DROP;
+}
+
+}  // namespace hd::ingest
