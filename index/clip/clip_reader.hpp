@@ -62,6 +62,9 @@ class ClipReader {
     const std::vector<PieceEntry>& table() const { return table_; }
     // By position in table(). One read; bounds, head against table, and SHA-256 are checked.
     Result<PieceFile> read_piece(std::size_t index) const;
+    // The first bytes of a piece's age file, at most `limit`: its header, without reading the
+    // video. Nothing is checked; the age header has its own MAC.
+    Result<Bytes> read_age_prefix(std::size_t index, std::uint64_t limit) const;
 
   private:
     ClipReader(FileSystem& fs, std::string path) : fs_(&fs), path_(std::move(path)) {}

@@ -48,7 +48,7 @@ class ClipWriter {
     ClipWriter(FileSystem& fs, std::string clips_folder, const ClipHeader& header)
         : fs_(&fs), clips_folder_(std::move(clips_folder)), header_(header) {}
     Result<void> create_part();
-    Result<void> write_footer(const ClipSummary& summary);
+    Result<void> write_footer(ClipSummary& summary);  // fills in size_bytes
 
     FileSystem* fs_;
     std::string clips_folder_;
