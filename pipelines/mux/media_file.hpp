@@ -19,9 +19,13 @@ class MediaFile {
     static Result<std::unique_ptr<MediaFile>> open_bytes(ByteView bytes);
     virtual ~MediaFile() = default;
 
+    // Of the sample that next() gave last (of the first one before that). A raw stream may change
+    // its parameters on the way; compare.
     virtual const VideoTrack& track() const = 0;
     // 1 / frame rate: what the container or the SPS says, else 1/25 s.
     virtual Micros frame_duration() const = 0;
+    // The container's own presentation time of the first sample, once next() gave it.
+    virtual Micros origin() const = 0;
     // 0 if unknown.
     virtual std::uint64_t size_bytes() const = 0;
     virtual std::uint64_t position_bytes() const = 0;  // roughly; for progress

@@ -30,7 +30,7 @@ class Mp4Export {
     // What to show of a clip, counted from the presentation time 0 of its init piece (normally
     // ClipHeader::boot_begin). Pictures before `from` that are needed to decode it stay in the file
     // and are hidden by an edit list, which most players obey; only for the first clip. After `to`
-    // nothing is kept.
+    // nothing is kept but what those before need.
     struct Part {
         Micros from{0};
         Micros to = Micros::max();

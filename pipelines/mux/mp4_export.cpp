@@ -1,0 +1,200 @@
+#include "pipelines/mux/mp4_export.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <optional>
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "index/base/files.hpp"
+#include "pipelines/mux/av_handles.hpp"
+#include "pipelines/mux/media_file.hpp"
+
+namespace hd::mux {
+namespace {
+
+struct AvIoClose {
+    void operator()(AVIOContext* c) const { avio_closep(&c); }
+};
+using AvFileIo = std::unique_ptr<AVIOContext, AvIoClose>;
+
+struct Chosen {
+    std::vector<OwnedSample> samples;  // in decode order, times of the clip
+    Micros show_from{0};
+};
+
+// The whole clip's samples: a clip is at most 120 s, and its bytes are in memory already. Times as
+// in the container.
+Result<std::vector<OwnedSample>> read_all(MediaFile& file) {
+    std::vector<OwnedSample> out;
+    for (;;) {
+        HD_ASSIGN(auto sample, file.next());
+        if (!sample) break;
+        if (!out.empty()) out.back().duration = sample->dts - out.back().dts;
+        out.push_back(std::move(*sample));
+    }
+    for (OwnedSample& s : out) {
+        s.pts += file.origin();
+        s.dts += file.origin();
+    }
+    return out;
+}
+
+// From the last key picture at or before `from` (else the first key picture) to the last one, in
+// decode order, that is shown before `to`.
+Chosen choose(std::vector<OwnedSample> samples, Mp4Export::Part part) {
+    std::size_t begin = samples.size(), end = 0;
+    for (std::size_t i = 0; i < samples.size(); ++i) {
+        const OwnedSample& s = samples[i];
+        const bool key = s.idr || s.cra;
+        if (key && (begin == samples.size() || s.pts <= part.from)) begin = i;
+        if (s.pts < part.to) end = i + 1;
+    }
+    Chosen out;
+    if (begin >= end) return out;
+    out.show_from = std::max(part.from, samples[begin].pts);
+    const auto at = [&](std::size_t i) { return samples.begin() + static_cast<std::ptrdiff_t>(i); };
+    out.samples.assign(std::make_move_iterator(at(begin)), std::make_move_iterator(at(end)));
+    return out;
+}
+
+class AvMp4Export final : public Mp4Export {
+  public:
+    explicit AvMp4Export(std::string path) : path_(std::move(path)) {}
+    ~AvMp4Export() override {
+        if (created_ && !finished_) ::unlink(path_.c_str());
+    }
+
+    Result<void> create() {
+        quiet_av();
+        // libav opens files with mode 0666: create it ourselves, and let libav write into it.
+        const Fd fd{::open(path_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600)};
+        if (!fd) return errno_error(errno, "create " + path_);
+        created_ = true;
+        return {};
+    }
+
+    Result<void> add_clip(ByteView fragmented, Part part) override {
+        HD_ASSIGN(const auto file, MediaFile::open_bytes(fragmented));
+        HD_ASSIGN(auto all, read_all(*file));
+        if (track_ && *track_ != file->track())
+            return Error{ErrorCode::invalid,
+                         "the camera's codec parameters changed: one track cannot hold both"};
+        const std::size_t read = all.size();
+        Chosen chosen = choose(std::move(all), part);
+        report_.dropped_frames += read - chosen.samples.size();
+        if (chosen.samples.empty()) return {};
+        if (!track_) {
+            HD_TRY(open_output(file->track()));
+            track_ = file->track();
+        }
+        return write_clip(chosen);
+    }
+
+    Result<ExportReport> finish() override {
+        if (!track_)
+            return Error{ErrorCode::not_found, "nothing to export: no key picture in that window"};
+        if (const int rc = av_write_trailer(out_.get()); rc < 0) return av_error(rc, "mp4 index");
+        out_->pb = nullptr;
+        io_.reset();
+        const Fd fd{::open(path_.c_str(), O_RDONLY | O_CLOEXEC)};
+        if (!fd || ::fsync(fd.get()) != 0) return errno_error(errno, "sync " + path_);
+        HD_ASSIGN(report_.size_bytes, real_file_system().size(path_));
+        report_.shown = shown_end_;
+        finished_ = true;
+        return report_;
+    }
+
+  private:
+    Result<void> open_output(const VideoTrack& track) {
+        const std::string url = "file:" + path_;
+        AVFormatContext* raw = nullptr;
+        if (const int rc = avformat_alloc_output_context2(&raw, nullptr, "mp4", url.c_str());
+            rc < 0)
+            return av_error(rc, "mp4 writer");
+        out_.reset(raw);
+        AVIOContext* io = nullptr;
+        if (const int rc = avio_open(&io, url.c_str(), AVIO_FLAG_WRITE); rc < 0)
+            return av_error(rc, "open " + path_);
+        io_.reset(io);
+        out_->pb = io;
+        out_->flags |= AVFMT_FLAG_BITEXACT;
+        packet_.reset(av_packet_alloc());
+        AVStream* stream = avformat_new_stream(out_.get(), nullptr);
+        if (!stream || !packet_) return Error{ErrorCode::exhausted, "mp4 writer: no memory"};
+        HD_TRY(set_parameters(*stream->codecpar, track));
+        stream->time_base = {1, 1'000'000};
+        AvOptions options;
+        options.set("movflags", "faststart");
+        options.set("video_track_timescale", "1000000");
+        if (const int rc = avformat_write_header(out_.get(), &options.raw); rc < 0)
+            return av_error(rc, "mp4 header");
+        return {};
+    }
+
+    static Result<void> set_parameters(AVCodecParameters& par, const VideoTrack& track) {
+        const bool h264 = track.codec == Codec::h264;
+        par.codec_type = AVMEDIA_TYPE_VIDEO;
+        par.codec_id = h264 ? AV_CODEC_ID_H264 : AV_CODEC_ID_HEVC;
+        par.codec_tag = h264 ? MKTAG('a', 'v', 'c', '1') : MKTAG('h', 'v', 'c', '1');
+        par.width = track.width;
+        par.height = track.height;
+        const std::size_t size = track.codec_config.size();
+        par.extradata = static_cast<std::uint8_t*>(av_mallocz(size + AV_INPUT_BUFFER_PADDING_SIZE));
+        if (!par.extradata) return Error{ErrorCode::exhausted, "mp4 writer: no memory"};
+        std::memcpy(par.extradata, track.codec_config.data(), size);
+        par.extradata_size = static_cast<int>(size);
+        return {};
+    }
+
+    Result<void> write_clip(const Chosen& chosen) {
+        const bool first = report_.frames == 0;
+        // The first clip: what is shown first gets time 0, and what is before it a negative one,
+        // which the edit list hides. Later ones: the first picture follows the last one shown.
+        Micros shift = first ? -chosen.show_from : shown_end_ - chosen.samples.front().pts;
+        if (!first && chosen.samples.front().dts + shift <= last_dts_)
+            shift = last_dts_ + Micros(1) - chosen.samples.front().dts;
+        for (const OwnedSample& s : chosen.samples) {
+            AVPacket* p = packet_.get();
+            p->data = const_cast<std::uint8_t*>(s.bytes->data());
+            p->size = static_cast<int>(s.bytes->size());
+            p->stream_index = 0;
+            p->pts = (s.pts + shift).count();
+            p->dts = (s.dts + shift).count();
+            p->duration = s.duration.count();
+            p->flags = s.idr || s.cra ? AV_PKT_FLAG_KEY : 0;
+            const bool hidden = first && p->pts < 0;
+            if (hidden) p->flags |= AV_PKT_FLAG_DISCARD;
+            shown_end_ = std::max(shown_end_, s.pts + shift + s.duration);
+            last_dts_ = s.dts + shift;
+            ++report_.frames;
+            report_.hidden_frames += hidden ? 1 : 0;
+            const int rc = av_write_frame(out_.get(), p);
+            p->data = nullptr;
+            p->size = 0;
+            if (rc < 0) return av_error(rc, "mp4 sample");
+        }
+        return {};
+    }
+
+    std::string path_;
+    bool created_ = false, finished_ = false;
+    AvFileIo io_;
+    AvOutput out_;  // refers to io_: goes first
+    AvPacket packet_;
+    std::optional<VideoTrack> track_;
+    Micros last_dts_{0};
+    Micros shown_end_{0};
+    ExportReport report_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<Mp4Export>> Mp4Export::begin(const std::string& path) {
+    auto file = std::make_unique<AvMp4Export>(path);
+    HD_TRY(file->create());
+    return std::unique_ptr<Mp4Export>(std::move(file));
+}
+
+}  // namespace hd::mux
