@@ -26,6 +26,19 @@ BootId read_boot_id() {
     return id ? *id : random_id<BootId>();
 }
 
+// A guest's time comes from its host (kvm-clock and the like) and the guest's kernel is not told how
+// good it is: adjtimex() there says "unsynchronised" for ever unless the guest runs NTP itself.
+bool read_is_guest() {
+    std::ifstream cpu("/proc/cpuinfo");
+    std::string line;
+    while (std::getline(cpu, line)) {
+        if (line.starts_with("flags")) return line.find(" hypervisor") != std::string::npos;
+        if (line.empty()) break;  // The first processor says it for all.
+    }
+    return std::ifstream("/sys/hypervisor/type").good() ||
+           std::ifstream("/proc/device-tree/hypervisor/compatible").good();
+}
+
 class SystemClock final : public Clock {
   public:
     WallTime wall() override { return {read_us(CLOCK_REALTIME)}; }
@@ -34,7 +47,8 @@ class SystemClock final : public Clock {
         timex query{};
         const int state = adjtimex(&query);
         const bool synced = state >= 0 && state != TIME_ERROR && (query.status & STA_UNSYNC) == 0;
-        return synced ? ClockQuality::synchronised : ClockQuality::unsynchronised;
+        if (synced) return ClockQuality::synchronised;
+        return is_guest_ ? ClockQuality::assumed : ClockQuality::unsynchronised;
     }
     BootId boot_id() override { return boot_id_; }
     void sleep_until(BootTime until) override {
@@ -45,6 +59,7 @@ class SystemClock final : public Clock {
 
   private:
     const BootId boot_id_ = read_boot_id();
+    const bool is_guest_ = read_is_guest();
 };
 
 }  // namespace
