@@ -41,6 +41,7 @@ class ClipWriter {
     const std::string& relative_path() const { return relative_path_; }
     std::uint64_t size_bytes() const { return whole_until_; }  // of header and whole pieces
     std::uint32_t pieces() const { return static_cast<std::uint32_t>(table_.size()); }
+    const std::vector<PieceEntry>& table() const { return table_; }  // written so far
     std::uint32_t next_sequence() const { return pieces(); }
     bool broken() const { return broken_; }
 
