@@ -1,5 +1,7 @@
 #include "index/base/log.hpp"
 
+#include <algorithm>
+
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
 
@@ -63,18 +65,19 @@ void write(Level level, std::string_view event, std::string_view facts) {
 std::string redact_url(std::string_view url) {
     const std::size_t scheme = url.find("://");
     if (scheme == std::string_view::npos) return "(not a URL)";
-    std::string_view rest = url.substr(scheme + 3);
-    rest = rest.substr(0, rest.find_first_of("?#"));
-    std::string_view authority = rest.substr(0, rest.find('/'));
-    const std::string_view path = rest.substr(authority.size());
+    const std::string_view rest = url.substr(scheme + 3);
+    const std::size_t authority_end = std::min(rest.find_first_of("/?#"), rest.size());
+    std::string_view authority = rest.substr(0, authority_end);
+    std::string_view path = rest.substr(authority_end);
+    path = path.substr(0, path.find_first_of("?#"));
     // The last '@' of the authority ends the credentials: passwords may hold '@' unescaped.
     if (const std::size_t at = rest.rfind('@'); at != std::string_view::npos) {
-        if (at < authority.size()) {
-            authority = authority.substr(at + 1);
-        } else {
-            // An '@' behind the first '/': perhaps a password with '/'. Give nothing away.
+        if (at > authority_end) {
+            // An '@' behind the first '/', '?' or '#': perhaps a password that holds one of them.
+            // Give nothing away.
             return std::string(url.substr(0, scheme + 3)) + "(hidden)";
         }
+        authority = authority.substr(at + 1);
     }
     return std::string(url.substr(0, scheme + 3)) + std::string(authority) + std::string(path);
 }

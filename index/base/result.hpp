@@ -55,13 +55,14 @@ class [[nodiscard]] Result {
         HD_CHECK(ok());
         return *inner_;
     }
-    T&& value() && {
+    // By value, so that `for (x : f().value())` does not walk over something that is gone.
+    T value() && {
         HD_CHECK(ok());
         return std::move(*inner_);
     }
     T& operator*() & { return value(); }
     const T& operator*() const& { return value(); }
-    T&& operator*() && { return std::move(*this).value(); }
+    T operator*() && { return std::move(*this).value(); }
     T* operator->() { return &value(); }
     const T* operator->() const { return &value(); }
     T value_or(T other) && { return ok() ? std::move(*inner_) : std::move(other); }
