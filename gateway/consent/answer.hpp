@@ -14,8 +14,8 @@ namespace hd::consent {
 constexpr std::string_view kAnswerFormat = "halfdoor-answer/v1";
 // The requester endpoint sends u32 length || answer in 65,536 bytes (docs/protocol.md).
 constexpr std::size_t kAnswerBytes = 65'532;
-// More than four cameras for twelve hours; a longer list is cut and says so.
-constexpr std::size_t kMaxAnswerClips = 2'800;
+// Two and a half cameras for twelve hours; a longer list is cut and says so.
+constexpr std::size_t kMaxAnswerClips = 1'900;
 constexpr std::int64_t kCoverageBucketS = 900;
 
 // A stretch of video of one clip. Give every clip that overlaps the window; what may be told is

@@ -12,8 +12,9 @@
 namespace hd::consent {
 
 constexpr std::string_view kGrantFormat = "halfdoor-grant/v1";
-constexpr std::size_t kMaxGrantBytes = 128 * 1024;
-constexpr std::size_t kMaxRanges = 1'024;
+constexpr std::size_t kMaxGrantBytes = 512 * 1024;
+// Twelve hours of eight cameras are 5,760 clips of a minute.
+constexpr std::size_t kMaxRanges = 8'192;
 constexpr std::uint64_t kMaxHeadersBytes = 64ull << 20;  // of the new headers file
 
 struct Grant {
@@ -21,7 +22,7 @@ struct Grant {
     Digest request{};  // SHA-256 of the request note
     seal::Recipient recipient{};
     WallTime not_after;              // whole seconds; the release is erased then
-    std::vector<PieceRange> ranges;  // each clip once, ordered by camera, then time
+    std::vector<PieceRange> ranges;  // each clip once; the clips of a camera stand together
     std::uint64_t headers = 0;       // how many new headers
     Digest headers_sha256{};         // of the new headers file: all headers in order, concatenated
     bool operator==(const Grant&) const = default;
@@ -54,12 +55,12 @@ struct GrantContext {
     WallTime now;
 };
 // invalid or refused, naming the rule: signer, unknown request, hub, recipient equality, cameras of
-// the policy, request expired, not-after in the past or beyond 30 days, same grant twice.
-Result<void> check_grant(const GrantContext& context, const SignedGrant& grant);
+// the policy, requester no longer in it, request expired, not-after in the past or beyond 30 days,
+// same grant twice. Gives the request, whose window check_range needs.
+Result<Request> check_grant(const GrantContext& context, const SignedGrant& grant);
 
-// Whether a piece's X25519 stanzas are only for somebody else than the hub can check is left to
-// the recipient; this checks what anybody can: one X25519 stanza, and the same other stanzas as
-// the original header (so identity cannot be swapped).
+// What the hub can check of a new header without any key: exactly one X25519 stanza, and the other
+// stanzas are those of the original. Whether it opens is for the recipient to find out.
 Result<void> check_new_header(ByteView new_header, ByteView original_header);
 
 }  // namespace hd::consent

@@ -71,7 +71,9 @@ struct VerifiedPiece {
     clip::PieceIdentity identity;
     ByteView clip_header, identity_bytes, original_header;
     ByteView age_file;  // new header and payload
-    Bytes plain;        // its fMP4 bytes
+    std::size_t new_header_size = 0;
+    Digest recorded_sha256{};  // of the original header and the payload
+    Bytes plain;               // its fMP4 bytes
 };
 
 struct ReleaseSummary {
@@ -109,13 +111,13 @@ class ReleaseReader {
 //   README.txt  request.note  answer.note  grant.note  release.txt
 //   clip-0001/clip.header  0000.age 0000.original 0000.identity  0003.age ...
 // `release.txt` lists the pieces with the SHA-256 of the original age file. Writes through
-// ReleaseReader's callbacks; `folder` must not exist or be empty.
+// ReleaseReader's callbacks; `folder` must not exist. A folder without release.txt is unfinished.
 class ReleaseFolderWriter {
   public:
     static Result<ReleaseFolderWriter> create(FileSystem& fs, const std::string& folder);
     Result<void> notes(std::string_view request, std::string_view answer, std::string_view grant);
     Result<void> piece(const VerifiedPiece& piece);
-    Result<void> finish(const ReleaseSummary& summary);  // README.txt and release.txt, synced
+    Result<void> finish(const ReleaseSummary& summary);  // README.txt, then release.txt
 
   private:
     ReleaseFolderWriter(FileSystem& fs, std::string folder);
@@ -123,7 +125,7 @@ class ReleaseFolderWriter {
     FileSystem* fs_;  // must outlive this
     std::string folder_, clip_folder_;
     std::string listing_;
-    Bytes last_clip_header_;
+    ClipId clip_;
     std::size_t clips_ = 0;
 };
 

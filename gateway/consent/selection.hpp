@@ -1,5 +1,6 @@
-// Which pieces of a clip a window gives: video pieces wholly inside [from, to), from the first that
-// begins with an IDR, plus the `init` piece. Pure; the owner's tool and the hub use the same code.
+// Which pieces of a clip a window gives: video pieces wholly inside [from, to), from the first at
+// which a decoder can begin (IDR, or the CRA that H.265 cameras send in its place), plus the `init`
+// piece. Pure; the owner's tool, the hub and the requester use the same code.
 #pragma once
 
 #include <optional>
@@ -18,8 +19,8 @@ struct PieceRange {
 };
 
 // `pieces`: identities of one clip in rising sequence (other kinds are skipped). Nothing if no
-// piece qualifies or the init piece is missing. The stretch ends at the first video piece that does
-// not lie wholly inside; what follows it is not taken.
+// piece qualifies or the init piece is missing. The stretch ends before the first video piece that
+// does not lie wholly inside, and before a missing sequence number; what follows is not taken.
 std::optional<PieceRange> select_pieces(std::span<const clip::PieceIdentity> pieces,
                                         TimeSpan window);
 
@@ -30,7 +31,7 @@ Result<std::vector<std::size_t>> pieces_of_range(std::span<const clip::PieceIden
                                                  const PieceRange& range);
 
 // The rule by which owner, hub and requester each check a range: every video piece wholly inside
-// the window and the first one an IDR. refused: names the piece.
+// the window, and a decoder can begin at the first one. refused: names the piece.
 Result<void> check_range(std::span<const clip::PieceIdentity> pieces, const PieceRange& range,
                          TimeSpan window);
 

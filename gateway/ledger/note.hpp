@@ -14,7 +14,7 @@
 namespace hd::ledger {
 
 // Readers of the whole house refuse a larger note before they look inside.
-constexpr std::size_t kMaxNoteBytes = 192 * 1024;
+constexpr std::size_t kMaxNoteBytes = 512 * 1024;
 // The specification asks every reader for at least 16; more are refused.
 constexpr std::size_t kMaxSignatures = 16;
 
