@@ -33,7 +33,7 @@ std::string EventLog::since(std::string_view run, std::int64_t n, std::size_t li
     JsonWriter out;
     out.begin_object().field("run", run_).field("oldest", oldest).field("last", last_);
     out.key("events").begin_array();
-    std::int64_t next = std::max(after + 1, oldest);
+    std::int64_t next = after >= last_ ? last_ + 1 : std::max(after + 1, oldest);
     for (std::size_t sent = 0; sent < limit && next <= last_; ++sent, ++next) {
         const Kept& event = kept_[static_cast<std::size_t>(next - oldest)];
         std::string json;

@@ -77,7 +77,9 @@ struct ServerCounters {
     std::uint64_t published = 0;
     std::uint64_t dropped_too_many_frames = 0;
     std::uint64_t dropped_too_big = 0;
-    std::uint64_t dropped_no_user = 0;     // without User-Id, or a user who is no longer allowed
+    std::uint64_t dropped_no_user = 0;  // without User-Id, or a user who is no longer allowed
+    std::uint64_t dropped_chosen_id =
+        0;  // a CURVE peer that chose its routing id: told so, not served
     std::uint64_t dropped_replies = 0;     // the peer is gone or does not read
     std::uint64_t refused_handshakes = 0;  // by the ZAP handler: unknown key, too many connections
     std::uint64_t accepted_handshakes = 0;
@@ -121,7 +123,11 @@ class Server {
 
   private:
     struct State;
-    explicit Server(std::unique_ptr<State> state);
+
+  public:
+    explicit Server(std::unique_ptr<State> state);  // for open() only
+
+  private:
     std::unique_ptr<State> state_;
 };
 
