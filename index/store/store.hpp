@@ -26,6 +26,14 @@ struct StoreOptions {
     // Background flushes and compactions write at most this fast, so that a recorder's fsync
     // does not queue behind them.
     std::uint64_t background_bytes_per_s = 8ull << 20;
+    // For tools/bench only: docs/decisions/0003-key-layout.md has the numbers behind the defaults.
+    // Any setting reads what any other wrote.
+    struct Tuning {
+        bool merge_appends = true;  // append a clip to its hour; false: rewrite the hour
+        bool compress = false;
+        std::uint32_t block_bytes = 4096;
+        std::uint32_t recycle_logs = 0;
+    } tuning;
 };
 
 // What open() found.

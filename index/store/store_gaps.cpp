@@ -1,0 +1,199 @@
+// Gaps: stored so that those of one camera never overlap. A gap ends where the next one begins, if
+// not before; so whichever order they come in, the result is the same, and the only gap that can
+// reach into a window from before is the last one that begins before it.
+#include <algorithm>
+
+#include <rocksdb/write_batch.h>
+
+#include "index/store/store_impl.hpp"
+
+namespace hd::store {
+
+std::optional<WallTime> Store::Impl::resolve(const journal::Stamp& stamp) const {
+    WallTime t = stamp.utc;
+    if (stamp.quality == ClockQuality::unsynchronised) {
+        const std::lock_guard lock(state_mutex);
+        const auto it = boots.find(stamp.boot);
+        if (it == boots.end()) return std::nullopt;
+        t = {stamp.at.us + it->second.count()};
+    }
+    if (t.us < 0 || t.us >= kMaxTimeUs) return std::nullopt;
+    return t;
+}
+
+Result<std::optional<GapRow>> Store::Impl::gap_at(rocksdb::Iterator& it,
+                                                  const CameraId& camera) const {
+    if (!it.Valid()) {
+        if (!it.status().ok()) return fail(it.status(), "read a gap");
+        return std::optional<GapRow>();
+    }
+    const std::string_view key = text_of(it.key());
+    const auto parsed = parse_camera_key(key, 8);
+    if (!parsed || key[0] != static_cast<char>(Tag::gap) || parsed->camera != camera)
+        return std::optional<GapRow>();
+    HD_ASSIGN(GapRow gap, noted(decode_gap(bytes_of(it.value()), camera,
+                                           {static_cast<std::int64_t>(parsed->number)})));
+    return std::optional<GapRow>(gap);
+}
+
+Result<bool> Store::Impl::write_gap(GapRow gap, Edit& edit) {
+    auto it = iterate({});
+    const Key key = gap_key(gap.camera, gap.begin);
+    it->Seek(slice(key.view()));
+    HD_ASSIGN(auto there, gap_at(*it, gap.camera));
+    if (there && there->begin == gap.begin) {
+        it->Next();
+        HD_ASSIGN(const auto next, gap_at(*it, gap.camera));
+        if (next) gap.end = std::min(gap.end.value_or(next->begin), next->begin);
+        // Told again by an older part of the journal: what is known stays known.
+        if (!gap.end) gap.end = there->end;
+        if (*there == gap) return false;
+    } else {
+        if (there) gap.end = std::min(gap.end.value_or(there->begin), there->begin);
+        it->SeekForPrev(slice(key.view()));
+        HD_ASSIGN(auto before, gap_at(*it, gap.camera));
+        if (before && (!before->end || *before->end > gap.begin)) {
+            before->end = gap.begin;
+            const Bytes bytes = encode_gap(*before);
+            edit.batch().Put(slice(gap_key(before->camera, before->begin).view()), slice(bytes));
+        }
+    }
+    const Bytes bytes = encode_gap(gap);
+    edit.batch().Put(slice(key.view()), slice(bytes));
+    return true;
+}
+
+// Each record is a write of its own, because the next one must see it; one sync ends them all.
+Result<bool> Store::Impl::put_gap_record(const GapRecord& gap) {
+    Edit edit(*this);
+    bool changed = false;
+    if (!state_of(gap.camera)) {
+        edit.camera(gap.camera);  // known from now on, so that "all cameras" includes it
+        changed = true;
+    }
+    const std::optional<WallTime> begin = resolve(gap.begin);
+    std::optional<WallTime> end = gap.end ? resolve(*gap.end) : std::nullopt;
+    if (begin && end) end = std::max(*end, *begin);  // a step back of the clock: no time at all
+    const Key waiting = pending_gap_key(gap);
+    rocksdb::PinnableSlice value;
+    HD_ASSIGN(const bool was_pending, get(waiting.view(), value));
+    if (!begin || (gap.end && !end)) {
+        const Bytes bytes = encode_gap_record(gap);
+        if (!was_pending || text_of(value) != as_text(bytes)) {
+            edit.batch().Put(slice(waiting.view()), slice(bytes));
+            changed = true;
+        }
+    } else if (was_pending) {
+        edit.batch().Delete(slice(waiting.view()));
+        changed = true;
+    }
+    if (begin) {
+        HD_ASSIGN(const bool wrote, write_gap({gap.camera, *begin, end, gap.cause}, edit));
+        changed = changed || wrote;
+    }
+    if (changed) HD_TRY(edit.commit(Durability::buffered, "put gap"));
+    return changed;
+}
+
+Result<void> Store::Impl::place_pending_gaps() {
+    std::vector<GapRecord> waiting;
+    std::optional<Error> bad;
+    HD_TRY(scan(std::string(1, static_cast<char>(Tag::pending_gap)),
+                std::string(1, static_cast<char>(Tag::pending_gap) + 1), "read pending gaps",
+                [&](std::string_view, ByteView value) {
+                    auto gap = noted(decode_gap_record(value));
+                    if (!gap.ok())
+                        bad = gap.error();
+                    else
+                        waiting.push_back(*gap);
+                    return !bad;
+                }));
+    if (bad) return *bad;
+    bool changed = false;
+    for (const GapRecord& gap : waiting) {
+        HD_ASSIGN(const bool one, put_gap_record(gap));
+        changed = changed || one;
+    }
+    if (changed)
+        if (const auto s = db->FlushWAL(true); !s.ok()) return fail(s, "sync gaps");
+    return {};
+}
+
+Result<void> Store::put_gaps(std::span<const GapRecord> gaps, Durability durability) {
+    const std::shared_lock db_lock(impl_->db_mutex);
+    const std::lock_guard write_lock(impl_->write_mutex);
+    bool changed = false;
+    for (const GapRecord& gap : gaps) {
+        HD_ASSIGN(const bool one, impl_->put_gap_record(gap));
+        changed = changed || one;
+    }
+    if (changed && durability == Durability::synced)
+        if (const auto s = impl_->db->FlushWAL(true); !s.ok()) return impl_->fail(s, "sync gaps");
+    return {};
+}
+
+Result<void> Store::close_gap(const CameraId& camera, const journal::Stamp& end) {
+    const std::shared_lock db_lock(impl_->db_mutex);
+    const std::lock_guard write_lock(impl_->write_mutex);
+    // A gap whose begin has no UTC yet is the youngest of its boot.
+    std::optional<GapRecord> open;
+    const Key prefix = Key(Tag::pending_gap).id(camera.bytes);
+    std::optional<Error> bad;
+    HD_TRY(impl_->scan(prefix.view(), std::string(prefix.view()) + std::string(25, '\xff'),
+                       "read pending gaps", [&](std::string_view, ByteView value) {
+                           auto gap = impl_->noted(decode_gap_record(value));
+                           if (!gap.ok())
+                               bad = gap.error();
+                           else if (!gap->end && (gap->begin.boot == end.boot || !open))
+                               open = *gap;
+                           return !bad;
+                       }));
+    if (bad) return *bad;
+    if (!open) {
+        auto it = impl_->iterate({});
+        it->SeekForPrev(slice(gap_key(camera, {INT64_MAX}).view()));
+        HD_ASSIGN(const auto last, impl_->gap_at(*it, camera));
+        if (!last || last->end) return {};
+        open = GapRecord{.camera = camera, .cause = last->cause};
+        open->begin.utc = last->begin;
+        open->begin.at.us = last->begin.us;  // only to name it apart while its end is pending
+        open->begin.quality = ClockQuality::synchronised;
+    }
+    open->end = end;
+    HD_ASSIGN(const bool changed, impl_->put_gap_record(*open));
+    if (changed)
+        if (const auto s = impl_->db->FlushWAL(true); !s.ok()) return impl_->fail(s, "sync gap");
+    return {};
+}
+
+Result<std::optional<GapRow>> Store::open_gap(const CameraId& camera) const {
+    const std::shared_lock db_lock(impl_->db_mutex);
+    auto it = impl_->iterate({});
+    it->SeekForPrev(slice(gap_key(camera, {INT64_MAX}).view()));
+    HD_ASSIGN(auto last, impl_->gap_at(*it, camera));
+    if (last && last->end) last.reset();
+    return last;
+}
+
+// In ascending order of begin: those that overlap `window`.
+Result<void> Store::Impl::scan_gaps(const CameraId& camera, TimeSpan window, WallTime from,
+                                    const rocksdb::Snapshot* snapshot,
+                                    const std::function<bool(const GapRow&)>& visit) const {
+    rocksdb::ReadOptions read;
+    read.snapshot = snapshot;
+    auto it = iterate(read);
+    const Key start = gap_key(camera, std::max(WallTime{0}, std::max(from, window.begin)));
+    it->SeekForPrev(slice(start.view()));
+    HD_ASSIGN(const auto before, gap_at(*it, camera));
+    if (!before) it->Seek(slice(start.view()));
+    for (;; it->Next()) {
+        HD_ASSIGN(const auto gap, gap_at(*it, camera));
+        if (!gap || gap->begin >= window.end) return {};
+        // Of zero length: in the window if its instant is.
+        const bool in = !gap->end || *gap->end > window.begin ||
+                        (*gap->end == gap->begin && gap->begin >= window.begin);
+        if (in && !visit(*gap)) return {};
+    }
+}
+
+}  // namespace hd::store
