@@ -63,6 +63,16 @@ std::array<std::uint8_t, 12> chunk_nonce(std::uint64_t counter, bool last) {
     return nonce;
 }
 
+// Appends what the chunk holds, or nothing and false.
+bool append_chunk(const Secret<32>& key, const std::array<std::uint8_t, 12>& nonce, ByteView sealed,
+                  Bytes& plain) {
+    const std::size_t before = plain.size();
+    plain.resize(before + sealed.size() - kTagBytes);
+    if (chacha_open(key, nonce, sealed, std::span(plain).subspan(before))) return true;
+    plain.resize(before);
+    return false;
+}
+
 Error broken_stanza(std::string_view rule) {
     return {ErrorCode::corrupt, fmt::format("age header: X25519 stanza: {}", rule)};
 }
@@ -138,7 +148,7 @@ Result<OpenedHeader> open_header(ByteView age_file, std::span<const Identity> id
 
 Result<void> open_payload(const FileKey& key, ByteView payload, Bytes& plain) {
     if (payload.size() < kPayloadNonceBytes)
-        return Error{ErrorCode::corrupt, "age payload: byte 0: nonce is cut short"};
+        return Error{ErrorCode::corrupt, "age payload nonce: byte 0: is cut short"};
     const Secret<32> stream_key = payload_key(key, payload.first(kPayloadNonceBytes));
     payload = payload.subspan(kPayloadNonceBytes);
     plain.reserve(plain.size() + payload.size());
@@ -146,21 +156,23 @@ Result<void> open_payload(const FileKey& key, ByteView payload, Bytes& plain) {
     for (std::uint64_t counter = 0;; ++counter) {
         const ByteView sealed =
             payload.subspan(at, std::min(kSealedChunkBytes, payload.size() - at));
-        const bool last = at + sealed.size() == payload.size();
+        const bool at_end = at + sealed.size() == payload.size();
         const auto broken = [&](std::string_view rule) {
             return Error{ErrorCode::corrupt, fmt::format("age payload: byte {}: chunk {}: {}",
                                                          kPayloadNonceBytes + at, counter, rule)};
         };
         if (sealed.size() < kTagBytes) return broken("is cut short");
         if (sealed.size() == kTagBytes && counter > 0) return broken("the last must not be empty");
-        const std::size_t before = plain.size();
-        plain.resize(before + sealed.size() - kTagBytes);
-        if (!chacha_open(stream_key, chunk_nonce(counter, last), sealed,
-                         std::span(plain).subspan(before))) {
-            plain.resize(before);
-            return broken(last ? "does not verify as the last one" : "does not verify");
+        if (!append_chunk(stream_key, chunk_nonce(counter, at_end), sealed, plain)) {
+            // A chunk of full size may be whole and only in the wrong place: then it is released,
+            // as stock age does, and the file is refused all the same.
+            if (sealed.size() == kSealedChunkBytes &&
+                append_chunk(stream_key, chunk_nonce(counter, !at_end), sealed, plain))
+                return broken(at_end ? "is whole, but the last one is missing"
+                                     : "is the last one, but bytes follow");
+            return broken("does not verify");
         }
-        if (last) return {};
+        if (at_end) return {};
         at += sealed.size();
     }
 }
