@@ -1,0 +1,106 @@
+// The retention half of IndexWorker: asks the planner, marks, sweeps, tells.
+#include <sys/statvfs.h>
+
+#include "gateway/daemon/event_fields.hpp"
+#include "gateway/daemon/index_worker.hpp"
+#include "index/base/log.hpp"
+
+namespace hd::daemon {
+
+namespace {
+
+// How many clips the planner reads of a camera at a time.
+constexpr std::uint32_t kPage = 200;
+
+// Gives a camera's clips oldest first, a page at a time.
+class OldestFirst {
+  public:
+    OldestFirst(const store::Store& store, CameraId camera) : store_(&store) {
+        query_.window = {WallTime{0}, WallTime{INT64_MAX / 4}};
+        query_.cameras = {camera};
+        query_.limit = kPage;
+    }
+    std::optional<store::ClipRow> operator()() {
+        while (at_ == page_.size()) {
+            if (last_) return std::nullopt;
+            auto answer = store_->window(query_);
+            if (!answer) return std::nullopt;
+            page_ = std::move(answer->clips);
+            at_ = 0;
+            query_.cursor = answer->next_cursor;
+            last_ = query_.cursor.empty();
+        }
+        return page_[at_++];
+    }
+
+  private:
+    const store::Store* store_;  // Must outlive this.
+    store::WindowQuery query_;
+    std::vector<store::ClipRow> page_;
+    std::size_t at_ = 0;
+    bool last_ = false;
+};
+
+std::string_view word_of(store::DeleteReason why) {
+    switch (why) {
+        case store::DeleteReason::camera_age:
+            return "age";
+        case store::DeleteReason::camera_bytes:
+        case store::DeleteReason::total_bytes:
+            return "size";
+        case store::DeleteReason::free_space:
+            return "disk";
+    }
+    return "size";
+}
+
+}  // namespace
+
+void IndexWorker::retention_pass() {
+    // While the index is not whole the oldest clips may be unknown: nothing dies by a guess.
+    if (!limits_ || rebuild_) return;
+    store::RetentionInput input;
+    for (const store::CameraTotals& totals : store_->all_totals()) {
+        const auto own = limits_->cameras.find(totals.camera);
+        input.cameras.push_back(
+            {.camera = totals.camera,
+             .limits = own != limits_->cameras.end() ? own->second : limits_->others,
+             .totals = totals,
+             .next_oldest = OldestFirst(*store_, totals.camera)});
+    }
+    input.max_total_bytes = limits_->max_total_bytes;
+    input.reserve_bytes = limits_->reserve_bytes;
+    struct statvfs disk {};
+    if (::statvfs(places_.data_folder.c_str(), &disk) == 0) {
+        input.free_bytes = static_cast<std::uint64_t>(disk.f_bavail) * disk.f_frsize;
+    } else {
+        input.reserve_bytes = 0;  // An unknown disk is not a full one.
+    }
+    input.held = [this](const store::ClipRow& row) {
+        return wiring_.holds.held(store::clip_path(row));
+    };
+    input.now = wiring_.clock.wall();
+    input.now_quality = wiring_.clock.quality();
+    const store::RetentionPlan plan = store::plan_retention(input);
+    if (!plan.deletions.empty()) delete_clips(plan);
+}
+
+void IndexWorker::delete_clips(const store::RetentionPlan& plan) {
+    std::vector<clip::ClipName> names;
+    names.reserve(plan.deletions.size());
+    for (const store::Deletion& deletion : plan.deletions) {
+        names.push_back(store::clip_name(deletion.clip));
+    }
+    auto marked = store_->mark_garbage(names);
+    if (!marked) return complain("index.mark_failed", marked.error());
+    const WallTime now = wiring_.clock.wall();
+    for (const store::Deletion& deletion : plan.deletions) {
+        wiring_.events.publish("clip.deleted", now,
+                               clip_deleted_fields(deletion.clip, word_of(deletion.why)));
+    }
+    log::info("clips.deleted", "count={} bytes={} lag_bytes={}", *marked, plan.bytes,
+              plan.lag_bytes);
+    sweep_more_ = true;
+}
+
+}  // namespace hd::daemon

@@ -1,0 +1,340 @@
+#include "gateway/daemon/index_worker.hpp"
+
+#include <algorithm>
+
+#include "gateway/daemon/event_fields.hpp"
+#include "gateway/daemon/lock_file.hpp"
+#include "index/base/log.hpp"
+#include "index/clip/clip_reader.hpp"
+#include "index/clip/recover.hpp"
+
+namespace hd::daemon {
+
+using namespace std::chrono_literals;
+
+namespace {
+
+// While nothing is asked of the thread it looks this often for work of its own.
+constexpr std::chrono::milliseconds kIdleWait{200};
+constexpr Micros kRetentionPeriod = 10s;
+constexpr Micros kStatusPeriod = 1s;
+// Lost notices are found at the latest then; a pass over the newest days takes milliseconds.
+constexpr Micros kReconcilePeriod = std::chrono::minutes(10);
+// Files per step of a rebuild or check: about 20 ms, so that notices wait no longer.
+constexpr std::uint32_t kStepFiles = 200;
+constexpr std::uint32_t kSweepFiles = 100;
+
+std::string lock_path(const std::string& runtime, const CameraId& camera) {
+    return join(runtime, "recorder-" + to_string(camera) + ".lock");
+}
+
+}  // namespace
+
+Result<std::unique_ptr<IndexWorker>> IndexWorker::open(IndexPlaces places, Wiring wiring) {
+    store::OpenReport report;
+    HD_TRY(wiring.fs.make_folders(join(places.data_folder, "clips"), 0700));
+    HD_TRY(wiring.fs.make_folders(join(places.data_folder, "journal"), 0700));
+    HD_ASSIGN(auto store, store::Store::open(join(places.data_folder, "index"),
+                                             {.memory_bytes = places.memory_bytes},
+                                             wiring.clock.wall(), report));
+    if (!report.moved_aside.empty()) {
+        log::warn("index.moved_aside", "to={} why=\"{}\"", report.moved_aside, report.why);
+    }
+    return std::unique_ptr<IndexWorker>(
+        new IndexWorker(std::move(places), wiring, std::move(store), report));
+}
+
+IndexWorker::IndexWorker(IndexPlaces places, Wiring wiring, std::unique_ptr<store::Store> store,
+                         const store::OpenReport& report)
+    : places_(std::move(places)),
+      folders_{.clips = join(places_.data_folder, "clips"),
+               .journal = join(places_.data_folder, "journal")},
+      wiring_(wiring),
+      store_(std::move(store)) {
+    if (report.created || report.rebuild_unfinished) {
+        rebuild_ = std::make_unique<store::Rebuild>(*store_, wiring_.fs, folders_);
+        log::info("index.rebuild_began", "unfinished={}", report.rebuild_unfinished);
+    }
+}
+
+void IndexWorker::complain(std::string_view event, const Error& error) {
+    log::warn(event, "error=\"{}\" code={}", error.what, to_string(error.code));
+    if (wiring_.board.raise(
+            "index", "error",
+            "The index reported: " + error.what +
+                ". Recording goes on; see `halfdoor status` and docs/troubleshooting.md.")) {
+        wiring_.events.publish("health", wiring_.clock.wall(),
+                               health_fields("index", "error", error.what));
+    }
+}
+
+bool IndexWorker::recorder_alive(const CameraId& camera) const {
+    return LockFile::is_held(lock_path(places_.runtime_folder, camera));
+}
+
+void IndexWorker::run(std::stop_token stop) {
+    reconcile();
+    publish_status();
+    while (!stop.stop_requested()) {
+        const bool busy = rebuild_ || check_ || sweep_more_;
+        if (auto task = wiring_.inbox.pop(busy ? 0ms : kIdleWait); task) {
+            handle(std::move(*task));
+            if (wiring_.inbox.size() > 0) continue;  // Notices first.
+        }
+        background_step();
+    }
+    while (auto task = wiring_.inbox.pop(0ms)) handle(std::move(*task));
+    if (auto synced = store_->sync(); !synced) complain("index.sync_failed", synced.error());
+}
+
+void IndexWorker::handle(IndexTask&& task) {
+    std::visit([this](auto& t) { take(t); }, task);
+    heal_if_damaged();
+}
+
+void IndexWorker::heal_if_damaged() {
+    if (!store_->damaged()) return;
+    check_.reset();
+    rebuild_.reset();
+    auto report = store_->start_over(wiring_.clock.wall());
+    if (!report) return complain("index.start_over_failed", report.error());
+    log::warn("index.damaged", "moved_to={} action=rebuild", report->moved_aside);
+    rebuild_ = std::make_unique<store::Rebuild>(*store_, wiring_.fs, folders_);
+}
+
+void IndexWorker::reconcile() {
+    next_reconcile_ = wiring_.clock.boot() + kReconcilePeriod;
+    auto report = store::reconcile(*store_, wiring_.fs, folders_);
+    if (!report) {
+        complain("index.reconcile_failed", report.error());
+        return heal_if_damaged();
+    }
+    for (const store::Finding& finding : report->findings) {
+        if (finding.kind == store::FindingKind::unfinished) continue;
+        log::warn("index.finding", "kind={} path={} what=\"{}\"", to_string(finding.kind),
+                  finding.path, finding.what);
+    }
+    recover(report->unfinished);
+    if (report->clips_put > 0 || report->garbage_removed > 0) {
+        log::info("index.reconciled", "clips_put={} garbage_removed={} unfinished={}",
+                  report->clips_put, report->garbage_removed, report->unfinished.size());
+    }
+}
+
+// The list was made before each lock is looked at here. A recorder takes its lock before it makes
+// a file, so a file of the list is dead if nobody holds the lock now.
+void IndexWorker::recover(const std::vector<std::string>& parts) {
+    for (const std::string& part : parts) {
+        auto name = clip::parse_clip_path(part);
+        if (!name || recorder_alive(name->camera)) continue;
+        recover_one(part);
+    }
+}
+
+void IndexWorker::recover_one(const std::string& part) {
+    if (auto name = clip::parse_clip_path(part); name) store_->drop_open_clip(*name);
+    open_rows_.erase(part);
+    auto recovered = clip::recover_part(wiring_.fs, folders_.clips, part);
+    if (!recovered) {
+        if (recovered.error().code == ErrorCode::not_found) return;  // Finished meanwhile.
+        return complain("clip.recovery_failed", recovered.error().in(part));
+    }
+    log::info("clip.recovered", "path={} cut_bytes={} damaged_bytes={} frames={}",
+              recovered->relative_path, recovered->cut_bytes, recovered->damaged_bytes,
+              recovered->summary ? recovered->summary->frames : 0);
+    if (recovered->summary) commit(*recovered->summary);
+}
+
+void IndexWorker::commit(const clip::ClipSummary& summary) {
+    auto put = store_->put_clip(summary);
+    if (!put) return complain("index.put_failed", put.error());
+    for (const std::string& refused : put->refused) {
+        log::warn("index.clip_refused", "why=\"{}\"", refused);
+    }
+    // The same clip again (a notice after a reconcile) is no news.
+    if (put->added + put->replaced == 0) return;
+    wiring_.events.publish("clip.closed", wiring_.clock.wall(), clip_closed_fields(summary));
+}
+
+void IndexWorker::take(const ClipSeen& seen) {
+    auto name = clip::parse_clip_path(seen.path);
+    if (!name || name->camera != seen.camera) return;  // A hint that cannot be true.
+    auto known = open_rows_.find(seen.path);
+    if (known == open_rows_.end()) {
+        std::optional<clip::ClipHeader> header = seen.header;
+        if (!header) {  // An adopted recorder: its clip was opened before our time.
+            auto read = clip::read_header(wiring_.fs, join(folders_.clips, seen.path));
+            if (!read) return;
+            header = std::move(read->header);
+        }
+        // One open clip per camera: whatever else is listed was lost with a notice.
+        std::erase_if(open_rows_, [&](const auto& entry) {
+            if (entry.second.camera != seen.camera) return false;
+            store_->drop_open_clip(store::clip_name(entry.second));
+            return true;
+        });
+        store::ClipRow row{.camera = seen.camera,
+                           .begin = header->utc_begin,
+                           .end = header->utc_begin,
+                           .name_time = name->name_time,
+                           .run = name->run,
+                           .quality = header->quality,
+                           .open = true};
+        known = open_rows_.emplace(seen.path, row).first;
+        wiring_.events.publish("clip.opened", wiring_.clock.wall(),
+                               clip_opened_fields(seen.camera, store::clip_path(row), row.begin));
+    }
+    store::ClipRow& row = known->second;
+    row.size_bytes = std::max(row.size_bytes, seen.size_bytes);
+    row.frames = std::max(row.frames, seen.frames);
+    if (seen.end && *seen.end > row.end) row.end = *seen.end;
+    store_->set_open_clip(row);
+}
+
+void IndexWorker::take(const ClipDone& done) {
+    auto name = clip::parse_clip_path(done.path);
+    if (!name || name->camera != done.camera) return;
+    open_rows_.erase(done.path + ".part");
+    // The file is the truth, not the notice.
+    auto summary = clip::read_summary(wiring_.fs, join(folders_.clips, done.path));
+    store_->drop_open_clip(*name);
+    if (!summary) return complain("clip.unreadable", summary.error().in(done.path));
+    commit(*summary);
+}
+
+void IndexWorker::take(const RecorderGone& gone) {
+    if (!gone.open_path.empty()) recover_one(gone.open_path);
+}
+
+void IndexWorker::take(const GapSeen& gap) {
+    Result<void> put;
+    if (gap.open) {
+        put = store_->put_gap({.camera = gap.camera, .begin = gap.when, .cause = gap.cause});
+    } else {
+        put = store_->close_gap(gap.camera, gap.when);
+    }
+    if (!put) complain("index.gap_failed", put.error());
+}
+
+void IndexWorker::take(const OffsetKnown& offset) {
+    auto count = store_->set_boot_offset(offset.boot, offset.wall_minus_boot);
+    if (!count) return complain("index.restamp_failed", count.error());
+    if (*count > 0) log::info("index.restamped", "clips={}", *count);
+}
+
+void IndexWorker::take(RetentionLimits& limits) {
+    limits_ = std::move(limits);
+    next_retention_ = wiring_.clock.boot();
+}
+
+void IndexWorker::take(const ReindexWanted&) {
+    if (!rebuild_) rebuild_ = std::make_unique<store::Rebuild>(*store_, wiring_.fs, folders_);
+    if (auto restarted = rebuild_->restart(); !restarted) {
+        return complain("index.reindex_failed", restarted.error());
+    }
+    log::info("index.rebuild_began", "why=reindex");
+    publish_status();
+}
+
+void IndexWorker::take(const CheckWanted&) {
+    check_ = std::make_unique<store::Check>(
+        *store_, wiring_.fs, folders_,
+        store::CheckOptions{.level = store::CheckLevel::size, .repair = false});
+}
+
+void IndexWorker::background_step() {
+    const BootTime now = wiring_.clock.boot();
+    if (rebuild_) step_rebuild();
+    if (check_) step_check();
+    if (now >= next_retention_) {
+        next_retention_ = now + kRetentionPeriod;
+        retention_pass();
+    } else if (sweep_more_) {
+        auto swept = store::sweep_garbage(*store_, wiring_.fs, folders_, kSweepFiles);
+        if (!swept) complain("index.sweep_failed", swept.error());
+        sweep_more_ = swept && *swept == kSweepFiles;
+    }
+    // Notices were refused: what they said is on the disk.
+    const std::uint64_t refused = wiring_.inbox.refused();
+    if (refused != refused_seen_ && wiring_.inbox.size() == 0) {
+        refused_seen_ = refused;
+        next_reconcile_ = now;
+    }
+    if (now >= next_reconcile_ && !rebuild_) reconcile();
+    if (now >= next_status_) {
+        next_status_ = now + kStatusPeriod;
+        publish_status();
+    }
+    heal_if_damaged();
+}
+
+void IndexWorker::step_rebuild() {
+    auto progress = rebuild_->step(kStepFiles);
+    if (!progress) {
+        complain("index.rebuild_failed", progress.error());
+        rebuild_.reset();  // Reconcile or the next start goes on with it.
+        return;
+    }
+    rebuild_progress_ = *progress;
+    if (!progress->done) return;
+    for (const store::Finding& finding : rebuild_->findings()) {
+        if (finding.kind == store::FindingKind::unfinished) continue;
+        log::warn("index.finding", "kind={} path={} what=\"{}\"", to_string(finding.kind),
+                  finding.path, finding.what);
+    }
+    const std::vector<std::string> unfinished = rebuild_->unfinished();
+    rebuild_.reset();
+    recover(unfinished);
+    log::info("index.rebuild_done", "files={} clips_put={} findings={}", progress->files_seen,
+              progress->clips_put, progress->findings_total);
+    if (wiring_.board.clear("index")) {
+        wiring_.events.publish("health", wiring_.clock.wall(),
+                               health_fields("index", "ok", "rebuilt"));
+    }
+    publish_status();
+}
+
+void IndexWorker::step_check() {
+    auto progress = check_->step(kStepFiles);
+    CheckState state{.state = "running"};
+    if (!progress) {
+        state.state = "done";
+        state.problems.push_back({.kind = "damaged", .clip = "", .text = progress.error().what});
+    } else {
+        state.checked = progress->files_seen;
+        state.total = progress->files_seen + progress->days_left;
+        if (progress->done) state.state = "done";
+        for (const store::Finding& finding : check_->findings()) {
+            if (finding.kind == store::FindingKind::unfinished) continue;
+            if (state.problems.size() >= kMaxCheckProblems) break;
+            std::string kind(to_string(finding.kind));
+            std::ranges::replace(kind, ' ', '_');
+            state.problems.push_back({.kind = kind, .clip = finding.path, .text = finding.what});
+        }
+    }
+    if (state.state == "done") {
+        log::info("index.checked", "files={} problems={}", state.checked, state.problems.size());
+        check_.reset();
+    }
+    wiring_.checks.set(std::move(state));
+}
+
+void IndexWorker::publish_status() {
+    IndexStatus status;
+    const auto complete_from = store_->complete_from();
+    status.rebuilding = rebuild_ != nullptr;
+    status.complete_from = complete_from.value_or(WallTime{});
+    status.rebuild_done = rebuild_progress_.days_total - rebuild_progress_.days_left;
+    status.rebuild_total = rebuild_progress_.days_total;
+    for (const store::CameraTotals& totals : store_->all_totals()) {
+        status.rows += totals.clips + totals.pending_clips;
+        status.stored_bytes += totals.bytes + totals.pending_bytes;
+        status.cameras[totals.camera] = {.clips = totals.clips + totals.pending_clips,
+                                         .stored_bytes = totals.bytes + totals.pending_bytes,
+                                         .oldest = totals.first,
+                                         .newest = totals.last};
+    }
+    wiring_.board.set_index(std::move(status));
+}
+
+}  // namespace hd::daemon

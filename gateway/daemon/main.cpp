@@ -1,0 +1,119 @@
+// halfdoord: supervises recorders, keeps the index, answers owner and dashboards.
+#include <csignal>
+#include <cstdio>
+#include <filesystem>
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "gateway/daemon/hub.hpp"
+#include "index/base/log.hpp"
+
+namespace {
+
+using namespace hd;
+
+constexpr int kExitOk = 0;
+constexpr int kExitFailed = 1;
+constexpr int kExitConfig = 2;
+constexpr int kExitOther = 3;
+
+constexpr const char* kAbout =
+    "halfdoord records cameras into sealed clips and answers who may ask what.\n"
+    "\n"
+    "It starts one halfdoor-recorder for each camera, keeps the index, and serves the owner and\n"
+    "dashboards over ZeroMQ. It never needs the owner's key and cannot open what is recorded.\n"
+    "\n"
+    "First steps:\n"
+    "  halfdoor init            makes keys, policy and a configuration\n"
+    "  halfdoord --check-config says what is wrong in the configuration, with line and rule\n"
+    "  halfdoord                runs in the foreground; logs go to standard error\n"
+    "  halfdoor status          what it does now";
+
+constexpr const char* kEpilogue =
+    "Signals:\n"
+    "  SIGTERM, SIGINT  every recorder closes its clip, all are indexed, then everything ends\n"
+    "  SIGHUP           reads cameras and retention again from the configuration\n"
+    "  SIGUSR2          ends alone: recorders go on, the next halfdoord adopts them (upgrade)\n"
+    "kill -9 loses no frame either: recorders go on for orphan_timeout (300 s).\n"
+    "\n"
+    "Exit codes: 0 orderly; 1 failed, the message says why; 2 wrong configuration or options;\n"
+    "3 another halfdoord uses this data folder.";
+
+int check_config(const config::ReadConfig& read) {
+    for (const config::Problem& problem : read.problems) {
+        fmt::print(stderr, "{}{}\n", problem.warning ? "warning: " : "", to_string(problem));
+    }
+    if (!read.ok()) return kExitConfig;
+    fmt::print("{}: good, {} cameras\n", read.config.path, read.config.cameras.size());
+    return kExitOk;
+}
+
+// Blocked in every thread, read from a descriptor by one.
+Fd take_signals() {
+    sigset_t set;
+    sigemptyset(&set);
+    for (const int number : {SIGTERM, SIGINT, SIGHUP, SIGUSR2}) sigaddset(&set, number);
+    ::pthread_sigmask(SIG_BLOCK, &set, nullptr);
+    std::signal(SIGPIPE, SIG_IGN);
+    return Fd(::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
+}
+
+std::string absolute(const std::string& path) {
+    std::error_code error;
+    const auto out = std::filesystem::absolute(path, error).lexically_normal();
+    return error ? path : out.string();
+}
+
+int run(daemon::HubOptions options, config::Config config) {
+    log::set_program("halfdoord");
+    log::set_level(config.hub.log_level);
+    ::umask(077);
+    // Policies and keys pass through this memory; camera passwords stay in it.
+    const rlimit none{0, 0};
+    ::setrlimit(RLIMIT_CORE, &none);
+    config.hub.data_folder = absolute(config.hub.data_folder);
+    config.hub.runtime_folder = absolute(config.hub.runtime_folder);
+    daemon::SdNotify notify = daemon::SdNotify::from_environment();
+    const Fd signals = take_signals();
+    auto hub = daemon::Hub::open(std::move(options), std::move(config), std::move(notify));
+    if (!hub) {
+        fmt::print(stderr, "halfdoord: {}\n", hub.error().what);
+        return hub.error().code == ErrorCode::refused ? kExitOther : kExitFailed;
+    }
+    return (*hub)->run(signals.get()) == daemon::HubEnd::failed ? kExitFailed : kExitOk;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    CLI::App app{kAbout, "halfdoord"};
+    app.footer(kEpilogue);
+    app.set_version_flag("--version", "halfdoord " HALFDOOR_VERSION);
+    std::string path(config::kDefaultConfigPath);
+    std::string libexec;
+    bool only_check = false;
+    app.add_option("--config", path, "The configuration file")->capture_default_str();
+    app.add_option("--libexec", libexec,
+                   "Folder of halfdoor-recorder and halfdoor-gate (default: beside halfdoord)");
+    app.add_flag("--check-config", only_check, "Say what is wrong in the configuration and end");
+    try {
+        app.parse(argc, argv);
+    } catch (const CLI::ParseError& error) {
+        return app.exit(error) == 0 ? kExitOk : kExitConfig;
+    }
+    config::ReadConfig read = config::read_config(path);
+    if (only_check) return check_config(read);
+    if (!read.ok()) {
+        fmt::print(stderr, "{}\n", config::errors_text(read));
+        return kExitConfig;
+    }
+    for (const config::Problem& problem : read.problems) {
+        fmt::print(stderr, "warning: {}\n", to_string(problem));
+    }
+    return run({.config_path = absolute(path), .libexec_folder = libexec}, std::move(read.config));
+}

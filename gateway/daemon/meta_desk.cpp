@@ -1,0 +1,217 @@
+#include "gateway/daemon/meta_desk.hpp"
+
+#include <algorithm>
+
+#include "gateway/wire/fields.hpp"
+
+namespace hd::daemon {
+
+using wire::JsonFields;
+using wire::JsonWriter;
+
+namespace {
+
+// Rows looked at for the gaps of one question; a year of four cameras.
+constexpr int kGapPages = 200;
+
+void write_clip(JsonWriter& out, const store::ClipRow& row, std::string_view state) {
+    std::string path = store::clip_path(row);
+    out.begin_object()
+        .field("camera", row.camera)
+        .field("clip", path)
+        .field("begin", row.begin)
+        .field("end", row.end)
+        .field("bytes", row.size_bytes)
+        .field("frames", row.frames)
+        .field("state", state)
+        .end_object();
+}
+
+void write_gap(JsonWriter& out, const store::GapRow& gap) {
+    out.begin_object().field("camera", gap.camera).field("begin", gap.begin);
+    if (gap.end) out.field("end", *gap.end);
+    out.field("cause", journal::to_string(gap.cause)).end_object();
+}
+
+}  // namespace
+
+VerbResult MetaDesk::cameras(const wire::Request& request) const {
+    JsonFields in(request.body);
+    HD_TRY(in.finish());
+    JsonWriter out;
+    out.begin_object().key("cameras").begin_array();
+    for (const auto& [id, camera] : wiring_.board.cameras()) {
+        out.begin_object()
+            .field("camera", id)
+            .field("name", camera.name)
+            .field("state", camera.state)
+            .field("enabled", camera.enabled)
+            .field("encode", camera.encode)
+            .field("since", camera.since)
+            .end_object();
+    }
+    out.end_array().end_object();
+    return VerbReply{std::move(out).take(), {}};
+}
+
+Result<std::vector<CameraId>> MetaDesk::cameras_of(const std::vector<std::string>& words) const {
+    std::vector<CameraId> out;
+    const auto known = wiring_.board.cameras();
+    for (const std::string& word : words) {
+        std::optional<CameraId> id;
+        for (const auto& [camera, status] : known) {
+            if (status.name == word) id = camera;
+        }
+        if (!id) {
+            auto parsed = parse_id<CameraId>(word, "cameras");
+            if (!parsed) {
+                return Error{ErrorCode::invalid,
+                             "cameras: must be camera ids or names of configured cameras"};
+            }
+            id = *parsed;
+        }
+        if (std::ranges::find(out, *id) == out.end()) out.push_back(*id);
+    }
+    return out;
+}
+
+// Gaps stand on the first page whole. The store gives them page by page beside the clips.
+Result<std::vector<store::GapRow>> MetaDesk::all_gaps(store::WindowQuery query) const {
+    std::vector<store::GapRow> out;
+    query.with_gaps = true;
+    query.with_open = false;
+    query.limit = store::kMaxPageItems;
+    query.cursor.clear();
+    for (int page = 0; page < kGapPages; ++page) {
+        HD_ASSIGN(auto answer, wiring_.store.window(query));
+        out.insert(out.end(), answer.gaps.begin(), answer.gaps.end());
+        if (answer.next_cursor.empty()) break;
+        query.cursor = answer.next_cursor;
+    }
+    return out;
+}
+
+VerbResult MetaDesk::clips(const wire::Request& request) const {
+    JsonFields in(request.body);
+    store::WindowQuery query;
+    query.window = wire::read_window(in);
+    const auto words = in.texts_or_empty("cameras", config::kMaxCameras, 128);
+    query.limit = static_cast<std::uint32_t>(in.integer_or("limit", 500, {1, 5000}));
+    query.cursor = wire::read_cursor(in);
+    const bool gaps = in.boolean_or("gaps", false);
+    query.with_open = in.boolean_or("open", false);
+    HD_TRY(in.finish());
+    HD_ASSIGN(query.cameras, cameras_of(words));
+    HD_ASSIGN(const auto answer, wiring_.store.window(query));
+
+    JsonWriter out;
+    out.begin_object().key("clips").begin_array();
+    for (const store::ClipRow& row : answer.clips) {
+        write_clip(out, row, row.open ? "open" : "closed");
+    }
+    out.end_array();
+    if (gaps && query.cursor.empty()) {
+        HD_ASSIGN(const auto rows, all_gaps(query));
+        out.key("gaps").begin_array();
+        for (const store::GapRow& gap : rows) write_gap(out, gap);
+        out.end_array();
+    }
+    if (!answer.next_cursor.empty()) out.field("cursor", answer.next_cursor);
+    out.field("complete_from", answer.complete_from.value_or(WallTime{})).end_object();
+    return VerbReply{std::move(out).take(), {}};
+}
+
+VerbResult MetaDesk::clip_read(const wire::Request& request) const {
+    JsonFields in(request.body);
+    const std::string path = in.text("clip", 200);
+    const std::int64_t offset = in.integer("offset", {0, INT64_MAX / 2});
+    const std::int64_t size =
+        in.integer("size", {1, static_cast<std::int64_t>(wire::kMaxChunkBytes)});
+    auto name = clip::parse_clip_path(path);
+    // The canonical spelling only: no other path of this machine can be named.
+    const std::string closed =
+        name ? clip::clip_path(name->camera, name->name_time, name->run) : "";
+    if (in.ok() && path != closed && path != closed + ".part") {
+        in.fail("clip", "must be the path of a clip below the clips folder");
+    }
+    HD_TRY(in.finish());
+    const std::string clips = join(wiring_.data_folder, "clips");
+    bool open = false;
+    auto file_size = wiring_.fs.size(join(clips, closed));
+    std::string file = join(clips, closed);
+    if (!file_size && file_size.error().code == ErrorCode::not_found) {
+        open = true;
+        file = join(clips, closed + ".part");
+        file_size = wiring_.fs.size(file);
+    }
+    if (!file_size) {
+        if (file_size.error().code != ErrorCode::not_found) return file_size.error();
+        return Error{ErrorCode::not_found, "clip: there is no such clip"};
+    }
+    std::uint64_t readable = *file_size;
+    if (open) {  // As far as it is durable.
+        readable = 0;
+        for (const store::ClipRow& row : wiring_.store.open_clips()) {
+            if (store::clip_name(row).name_time == name->name_time && row.run == name->run &&
+                row.camera == name->camera) {
+                readable = std::min(*file_size, row.size_bytes);
+            }
+        }
+    }
+    const auto from = static_cast<std::uint64_t>(offset);
+    Bytes bytes;
+    if (from < readable) {
+        const std::uint64_t want = std::min(static_cast<std::uint64_t>(size), readable - from);
+        HD_ASSIGN(bytes, wiring_.fs.read_range(file, from, want));
+    }
+    JsonWriter out;
+    out.begin_object()
+        .field("clip", path)
+        .field("offset", offset)
+        .field("file_bytes", readable)
+        .field("state", open ? "open" : "closed")
+        .end_object();
+    return VerbReply{std::move(out).take(), {std::move(bytes)}};
+}
+
+VerbResult MetaDesk::check(const wire::Request& request) const {
+    JsonFields in(request.body);
+    const bool only_look = in.boolean_or("wait", false);
+    HD_TRY(in.finish());
+    if (!only_look && wiring_.checks.begin()) {
+        if (!wiring_.inbox.try_push(CheckWanted{})) {
+            wiring_.checks.set({});
+            return Error{ErrorCode::unavailable, "the index is busy: try again"};
+        }
+    }
+    const CheckState state = wiring_.checks.get();
+    JsonWriter out;
+    out.begin_object()
+        .field("state", state.state)
+        .field("checked", state.checked)
+        .field("total", state.total)
+        .key("problems")
+        .begin_array();
+    for (const CheckProblem& problem : state.problems) {
+        out.begin_object()
+            .field("kind", problem.kind)
+            .field("clip", problem.clip)
+            .field("text", problem.text)
+            .end_object();
+    }
+    out.end_array().end_object();
+    return VerbReply{std::move(out).take(), {}};
+}
+
+VerbResult MetaDesk::reindex(const wire::Request& request) const {
+    JsonFields in(request.body);
+    HD_TRY(in.finish());
+    if (!wiring_.inbox.try_push(ReindexWanted{})) {
+        return Error{ErrorCode::unavailable, "the index is busy: try again"};
+    }
+    JsonWriter out;
+    out.begin_object().field("state", "rebuilding").end_object();
+    return VerbReply{std::move(out).take(), {}};
+}
+
+}  // namespace hd::daemon

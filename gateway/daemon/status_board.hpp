@@ -1,0 +1,85 @@
+// What `status` and `cameras` show. Every thread writes its part, `rpc` copies it out. Thread-safe;
+// locks are leaves and held only to copy.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "index/base/ids.hpp"
+#include "index/base/time.hpp"
+
+namespace hd::daemon {
+
+struct CameraStatus {
+    std::string name;
+    bool enabled = true;
+    std::string encode;              // "auto", "camera", "hub"
+    std::string state = "starting";  // a word of docs/protocol.md, `status`
+    std::string detail;
+    WallTime since;
+    std::string encoder, encoder_why, codec;
+    std::uint16_t width = 0, height = 0;
+    std::uint64_t frames = 0, bytes = 0, dropped_frames = 0, reconnects = 0;
+    std::uint32_t recorder_restarts = 0;
+    std::uint32_t sync_ms_max = 0;
+    std::optional<std::int64_t> camera_clock_offset_us;
+    std::optional<WallTime> durable_until;  // of this daemon's time
+    std::optional<BootTime> durable_boot;
+};
+
+struct CameraStock {  // what the index says
+    std::uint64_t clips = 0, stored_bytes = 0;
+    std::optional<WallTime> oldest, newest;
+};
+
+struct IndexStatus {
+    bool rebuilding = false;
+    std::uint64_t rows = 0;
+    WallTime complete_from{};
+    std::uint64_t rebuild_done = 0, rebuild_total = 0;
+    std::uint64_t stored_bytes = 0;
+    std::map<CameraId, CameraStock> cameras;
+};
+
+struct Wall {
+    std::string name, state, detail;  // state: enforced, partial, missing
+};
+
+// A condition that the operator should know of; gone when it is cleared.
+struct Health {
+    std::string state;  // warning, error
+    std::string text;   // says what to do
+};
+
+class StatusBoard {
+  public:
+    void update_camera(const CameraId& id, const std::function<void(CameraStatus&)>& change);
+    void remove_camera(const CameraId& id);
+    std::map<CameraId, CameraStatus> cameras() const;
+    std::optional<CameraStatus> camera(const CameraId& id) const;
+
+    void set_index(IndexStatus status);
+    IndexStatus index() const;
+
+    // True if this is news: the caller then publishes a health event.
+    bool raise(const std::string& name, std::string state, std::string text);
+    bool clear(const std::string& name);
+    std::map<std::string, Health> health() const;
+
+    void set_walls(std::vector<Wall> walls);
+    std::vector<Wall> walls() const;
+
+  private:
+    mutable std::mutex mutex_;  // A leaf.
+    std::map<CameraId, CameraStatus> cameras_;
+    IndexStatus index_;
+    std::map<std::string, Health> health_;
+    std::vector<Wall> walls_;
+};
+
+}  // namespace hd::daemon

@@ -1,0 +1,344 @@
+#include "gateway/daemon/supervisor.hpp"
+
+#include <algorithm>
+
+#include <poll.h>
+#include <signal.h>
+
+#include "gateway/daemon/event_fields.hpp"
+#include "gateway/daemon/last_video.hpp"
+#include "gateway/daemon/lock_file.hpp"
+#include "gateway/daemon/supervisor_parts.hpp"
+#include "index/base/log.hpp"
+
+namespace hd::daemon {
+
+using namespace std::chrono_literals;
+
+namespace {
+
+constexpr Micros kClockLookPeriod = 1s;
+
+std::string lock_path(const std::string& runtime, const CameraId& camera) {
+    return join(runtime, "recorder-" + to_string(camera) + ".lock");
+}
+
+// A torn tail may be cut only while nobody writes: journals of live recorders are left alone.
+void repair_journals(FileSystem& fs, const SupervisorPlaces& places) {
+    const std::string folder = join(places.data_folder, "journal");
+    auto files = fs.list(folder);
+    if (!files) return;
+    for (const FileEntry& file : *files) {
+        if (!file.name.ends_with(".log") || file.name == "clock.log") continue;
+        auto camera = parse_id<CameraId>(file.name.substr(0, file.name.size() - 4), "camera");
+        if (!camera || LockFile::is_held(lock_path(places.runtime_folder, *camera))) continue;
+        auto report = journal::repair_tail(fs, join(folder, file.name), "camera");
+        if (!report) {
+            log::warn("journal.repair_failed", "file={} error=\"{}\"", file.name,
+                      report.error().what);
+        } else if (report->torn_bytes > 0) {
+            log::info("journal.repaired", "file={} cut_bytes={}", file.name, report->torn_bytes);
+        }
+    }
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Supervisor>> Supervisor::open(SupervisorPlaces places, SeatLimits limits,
+                                                     Wiring wiring) {
+    const std::string journals = join(places.data_folder, "journal");
+    HD_TRY(wiring.fs.make_folders(journals, 0700));
+    HD_ASSIGN(auto clock, ClockKeeper::open(wiring.fs, wiring.clock, join(journals, "clock.log")));
+    repair_journals(wiring.fs, places);
+    HD_ASSIGN(auto listener,
+              link::LinkListener::bind(
+                  {.path = join(places.runtime_folder, "link.sock"), .allowed_users = {}}));
+    return std::unique_ptr<Supervisor>(
+        new Supervisor(std::move(places), limits, wiring, std::move(clock), std::move(listener)));
+}
+
+Supervisor::Supervisor(SupervisorPlaces places, SeatLimits limits, Wiring wiring, ClockKeeper clock,
+                       link::LinkListener listener)
+    : places_(std::move(places)),
+      limits_(limits),
+      wiring_(wiring),
+      clock_keeper_(std::move(clock)),
+      listener_(std::move(listener)) {}
+
+Supervisor::~Supervisor() = default;
+
+void Supervisor::offer(IndexTask&& task) {
+    // Refusals are counted in the inbox; the index then reconciles with the disk.
+    (void)wiring_.inbox.try_push(std::move(task));
+}
+
+Supervisor::Camera& Supervisor::camera_of(const CameraPlan& plan) {
+    auto& slot = cameras_[plan.camera];
+    if (slot) return *slot;
+    slot = std::make_unique<Camera>(
+        Camera{.plan = plan, .seat = CameraSeat(limits_, wiring_.clock.boot())});
+    auto keeper = JournalKeeper::open(
+        wiring_.fs, join(places_.data_folder, "journal/" + to_string(plan.camera) + ".log"),
+        plan.camera);
+    if (keeper) {
+        slot->keeper.emplace(std::move(*keeper));
+    } else {
+        log::error("journal.open_failed", "camera={} error=\"{}\"", to_string(plan.camera),
+                   keeper.error().what);
+    }
+    return *slot;
+}
+
+void Supervisor::apply(const std::vector<CameraPlan>& plans) {
+    for (auto& [id, camera] : cameras_) {
+        const bool listed = std::ranges::any_of(
+            plans, [&id = id](const CameraPlan& plan) { return plan.camera == id; });
+        if (listed) continue;
+        camera->removed = true;
+        CameraPlan gone = camera->plan;
+        gone.enabled = false;
+        gone.settings.reset();
+        take_plan(*camera, gone);
+    }
+    for (const CameraPlan& plan : plans) {
+        Camera& camera = camera_of(plan);
+        camera.removed = false;
+        take_plan(camera, plan);
+    }
+}
+
+void Supervisor::take_plan(Camera& camera, const CameraPlan& plan) {
+    camera.plan = plan;
+    const journal::Stamp now = stamp_now(wiring_.clock);
+    if (camera.keeper && plan.enabled) {
+        if (auto wrote = camera.keeper->configured(now, plan.name); !wrote) {
+            log::warn("journal.write_failed", "camera={} error=\"{}\"", to_string(plan.camera),
+                      wrote.error().what);
+        }
+    }
+    wiring_.board.update_camera(plan.camera, [&](CameraStatus& s) {
+        s.name = plan.name;
+        s.enabled = plan.enabled;
+        s.encode = plan.encode;
+        if (s.since.us == 0) s.since = now.utc;
+    });
+    std::optional<Digest> hash;
+    if (plan.settings && !stopping_) hash = link::settings_hash(*plan.settings);
+    act(camera, camera.seat.want(hash, now.at));
+    if (!hash && camera.seat.empty()) {
+        if (!plan.enabled && camera.keeper) {
+            open_gap(camera, where_video_ended(camera), journal::GapCause::disabled,
+                     "disabled by the owner");
+            (void)camera.keeper->disabled(now);
+        }
+        set_state(camera, "stopped",
+                  plan.enabled ? "no policy yet: run `halfdoor init`" : "disabled");
+    }
+}
+
+void Supervisor::set_state(Camera& camera, std::string_view state, std::string_view detail) {
+    const std::string said = std::string(state) + "|" + std::string(detail);
+    if (camera.said_state == said) return;
+    camera.said_state = said;
+    const WallTime now = wiring_.clock.wall();
+    wiring_.board.update_camera(camera.plan.camera, [&](CameraStatus& s) {
+        if (s.state != state) s.since = now;
+        s.state = state;
+        s.detail = detail;
+    });
+    wiring_.events.publish(
+        "camera.state", now,
+        camera_state_fields(camera.plan.camera, camera.plan.name, state, detail));
+}
+
+journal::Stamp Supervisor::where_video_ended(Camera& camera) {
+    const std::string clips = join(places_.data_folder, "clips");
+    if (!camera.open_path.empty()) {
+        // Pieces that were written but not yet announced count too.
+        if (auto end = video_end_of(wiring_.fs, join(clips, camera.open_path)); end) return *end;
+    }
+    if (camera.last_durable) return *camera.last_durable;
+    if (auto end = last_video(wiring_.fs, clips, camera.plan.camera); end) return *end;
+    if (camera.keeper && camera.keeper->last_stamp()) return *camera.keeper->last_stamp();
+    return stamp_now(wiring_.clock);
+}
+
+void Supervisor::open_gap(Camera& camera, const journal::Stamp& when, journal::GapCause cause,
+                          const std::string& detail) {
+    if (!camera.keeper) return;
+    if (auto caught = camera.keeper->catch_up(); !caught || camera.keeper->gap_open()) return;
+    if (auto wrote = camera.keeper->gap_began(when, cause, detail); !wrote) {
+        log::warn("journal.write_failed", "camera={} error=\"{}\"", to_string(camera.plan.camera),
+                  wrote.error().what);
+        return;
+    }
+    offer(GapSeen{.camera = camera.plan.camera, .open = true, .when = when, .cause = cause});
+    wiring_.events.publish("gap", wiring_.clock.wall(),
+                           gap_fields({.camera = camera.plan.camera,
+                                       .open = true,
+                                       .at = when.utc,
+                                       .cause = cause,
+                                       .detail = detail}));
+}
+
+void Supervisor::act(Camera& camera, SeatAct what) {
+    switch (what) {
+        case SeatAct::nothing:
+            return;
+        case SeatAct::start:
+            return start_recorder(camera);
+        case SeatAct::send_settings:
+            if (camera.connection == nullptr || !camera.plan.settings) return;
+            if (camera.connection->channel.send(link::NewSettings{*camera.plan.settings}) ==
+                link::LinkChannel::Sent::yes) {
+                camera.seat.settings_sent();
+            } else {
+                camera.connection->dead = true;  // It connects again and is told then.
+            }
+            return;
+        case SeatAct::ask_stop:
+            if (camera.connection == nullptr) return;
+            (void)camera.connection->channel.send(
+                link::Stop{stopping_ ? "the hub is stopping" : "the camera is not to be recorded"});
+            return;
+        case SeatAct::kill:
+            log::warn("recorder.killed", "camera={} why=\"{}\"", to_string(camera.plan.camera),
+                      camera.seat.stopping() ? "did not end in time" : "said nothing for 30 s");
+            if (camera.process) camera.process->signal(SIGKILL);
+            return;
+    }
+}
+
+void Supervisor::start_recorder(Camera& camera) {
+    // Whatever the journal lacks about the time without a recorder is written before the new one
+    // can end that gap.
+    open_gap(camera, where_video_ended(camera), journal::GapCause::restart,
+             "no recorder was running");
+    const ChildPlan plan{.program = places_.recorder_program,
+                         .args = {"--link", join(places_.runtime_folder, "link.sock"), "--camera",
+                                  to_string(camera.plan.camera)},
+                         .extra_environment = {}};
+    auto pid = start_child(plan);
+    if (!pid) {
+        camera.seat.start_failed(wiring_.clock.boot());
+        log::error("recorder.start_failed", "camera={} error=\"{}\"", to_string(camera.plan.camera),
+                   pid.error().what);
+        set_state(camera, "stopped", "the recorder cannot be started: " + pid.error().what);
+        return;
+    }
+    auto handle = ProcessHandle::of(*pid);
+    HD_CHECK(handle.ok());  // Our own child cannot vanish before it is reaped.
+    camera.process.emplace(std::move(*handle));
+    camera.seat.started(wiring_.clock.boot());
+    set_state(camera, "starting", "");
+    log::info("recorder.started", "camera={} pid={}", to_string(camera.plan.camera), *pid);
+}
+
+void Supervisor::process_ended(Camera& camera) {
+    const std::string words = camera.process->reap();
+    camera.process.reset();
+    if (camera.connection != nullptr) {
+        // Its last words may still be in the socket.
+        read_from(*camera.connection);
+        camera.connection->dead = true;
+        camera.connection->camera = nullptr;
+        camera.connection = nullptr;
+    }
+    const bool unexpected = camera.seat.ended(wiring_.clock.boot());
+    if (unexpected) {
+        log::warn("recorder.ended", "camera={} how=\"{}\"", to_string(camera.plan.camera), words);
+    } else {
+        log::info("recorder.stopped", "camera={} how=\"{}\"", to_string(camera.plan.camera), words);
+    }
+    const bool disabled = !camera.plan.enabled;
+    open_gap(camera, where_video_ended(camera),
+             disabled ? journal::GapCause::disabled : journal::GapCause::restart,
+             unexpected ? "the recorder ended: " + words : "the recorder was stopped");
+    if (disabled && camera.keeper) (void)camera.keeper->disabled(stamp_now(wiring_.clock));
+    offer(RecorderGone{.camera = camera.plan.camera, .open_path = camera.open_path});
+    camera.open_path.clear();
+    wiring_.board.update_camera(camera.plan.camera, [&](CameraStatus& s) {
+        s.recorder_restarts = camera.seat.restarts();
+        s.durable_until.reset();
+        s.durable_boot.reset();
+    });
+    set_state(camera, camera.seat.wanted() ? "starting" : "stopped",
+              unexpected ? "the recorder ended: " + words : (disabled ? "disabled" : ""));
+}
+
+void Supervisor::tick_cameras(BootTime now) {
+    for (auto& [id, camera] : cameras_) {
+        if (camera->process && camera->process->ended()) process_ended(*camera);
+        const bool asks_lock = !camera->seat.has_process() && camera->seat.wanted();
+        const bool held = asks_lock && LockFile::is_held(lock_path(places_.runtime_folder, id));
+        act(*camera, camera->seat.tick(now, held));
+    }
+    std::erase_if(strays_, [](const ProcessHandle& stray) {
+        if (!stray.ended()) return false;
+        (void)stray.reap();
+        return true;
+    });
+    std::erase_if(cameras_, [this](const auto& entry) {
+        if (!entry.second->removed || !entry.second->seat.empty()) return false;
+        wiring_.board.remove_camera(entry.first);
+        return true;
+    });
+}
+
+void Supervisor::look_at_clock(BootTime now) {
+    if (now < next_clock_look_) return;
+    next_clock_look_ = now + kClockLookPeriod;
+    auto change = clock_keeper_.look();
+    if (!change) {
+        log::warn("clock.log_failed", "error=\"{}\"", change.error().what);
+        return;
+    }
+    if (!*change) return;
+    const journal::ClockRecord& record = **change;
+    log::info("clock.recorded", "utc={} stepped_us={} quality={}", to_rfc3339(record.when.utc),
+              record.stepped_us, to_string(record.when.quality));
+    if (record.when.quality == ClockQuality::synchronised) {
+        offer(OffsetKnown{.boot = record.when.boot,
+                          .wall_minus_boot = Micros(record.when.utc.us - record.when.at.us)});
+    }
+}
+
+void Supervisor::step(Micros timeout, std::span<const int> also) {
+    std::vector<pollfd> waits;
+    waits.push_back({.fd = listener_.fd(), .events = POLLIN, .revents = 0});
+    for (const int fd : also) waits.push_back({.fd = fd, .events = POLLIN, .revents = 0});
+    for (const auto& connection : connections_) {
+        waits.push_back({.fd = connection->channel.fd(), .events = POLLIN, .revents = 0});
+    }
+    for (const auto& [id, camera] : cameras_) {
+        if (camera->process) {
+            waits.push_back({.fd = camera->process->fd(), .events = POLLIN, .revents = 0});
+        }
+    }
+    (void)::poll(waits.data(), waits.size(), static_cast<int>(timeout.count() / 1000));
+    accept_all();
+    for (std::size_t i = 0; i < connections_.size(); ++i) read_from(*connections_[i]);
+    const BootTime now = wiring_.clock.boot();
+    drop_dead_connections(now);
+    tick_cameras(now);
+    look_at_clock(now);
+}
+
+void Supervisor::begin_stop() {
+    stopping_ = true;
+    const BootTime now = wiring_.clock.boot();
+    for (auto& [id, camera] : cameras_) {
+        act(*camera, camera->seat.want(std::nullopt, now));
+        // One that is not connected cannot be asked; it knows SIGTERM.
+        if (camera->connection == nullptr && camera->process) camera->process->signal(SIGTERM);
+    }
+}
+
+bool Supervisor::stopped() const { return live_recorders() == 0; }
+
+std::size_t Supervisor::live_recorders() const {
+    return static_cast<std::size_t>(std::ranges::count_if(
+        cameras_, [](const auto& entry) { return !entry.second->seat.empty(); }));
+}
+
+}  // namespace hd::daemon

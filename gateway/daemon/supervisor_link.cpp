@@ -1,0 +1,213 @@
+// The listening half of Supervisor: connections of recorders and what they say.
+#include <algorithm>
+
+#include "gateway/daemon/event_fields.hpp"
+#include "gateway/daemon/supervisor.hpp"
+#include "gateway/daemon/supervisor_parts.hpp"
+#include "index/base/log.hpp"
+
+namespace hd::daemon {
+
+namespace {
+
+// Connections beyond this are turned away: two for each camera and some strangers.
+constexpr std::size_t kMaxConnections = 2 * config::kMaxCameras + 16;
+
+constexpr std::string_view kPart = ".part";
+
+std::string without_part(std::string path) {
+    if (path.ends_with(kPart)) path.resize(path.size() - kPart.size());
+    return path;
+}
+std::string with_part(std::string path) {
+    if (!path.ends_with(kPart)) path += kPart;
+    return path;
+}
+
+}  // namespace
+
+void Supervisor::accept_all() {
+    while (true) {
+        auto channel = listener_.accept();
+        if (!channel) {
+            log::warn("link.refused", "error=\"{}\"", channel.error().what);
+            if (channel.error().code != ErrorCode::refused) return;
+            continue;
+        }
+        if (!*channel) return;
+        auto peer = (*channel)->peer();
+        if (!peer || connections_.size() >= kMaxConnections) continue;
+        connections_.push_back(std::make_unique<Connection>(Connection{
+            .channel = std::move(**channel), .peer = *peer, .since = wiring_.clock.boot()}));
+    }
+}
+
+void Supervisor::read_from(Connection& connection) {
+    for (int i = 0; i < kMessagesPerTurn && !connection.dead; ++i) {
+        auto message = connection.channel.receive();
+        if (!message) {
+            if (message.error().code != ErrorCode::unavailable) {
+                log::warn("link.bad_message", "pid={} error=\"{}\"", connection.peer.pid,
+                          message.error().what);
+            }
+            connection.dead = true;
+            return;
+        }
+        if (!*message) return;
+        take(connection, std::move(**message));
+    }
+}
+
+void Supervisor::drop_dead_connections(BootTime now) {
+    for (auto& connection : connections_) {
+        if (connection->camera == nullptr && now - connection->since >= kHelloDeadline) {
+            connection->dead = true;
+        }
+        if (!connection->dead || connection->camera == nullptr) continue;
+        Camera& camera = *connection->camera;
+        if (camera.connection == connection.get()) {
+            camera.connection = nullptr;
+            camera.seat.link_lost(now);
+        }
+        connection->camera = nullptr;
+    }
+    std::erase_if(connections_, [](const auto& connection) { return connection->dead; });
+}
+
+void Supervisor::take(Connection& connection, link::Message&& message) {
+    if (const auto* hello = std::get_if<link::Hello>(&message)) {
+        return on_hello(connection, *hello);
+    }
+    if (connection.camera == nullptr) {
+        connection.dead = true;  // Hello comes first.
+        return;
+    }
+    Camera& camera = *connection.camera;
+    camera.seat.heard(wiring_.clock.boot());
+    std::visit(
+        [&](const auto& m) {
+            using T = std::decay_t<decltype(m)>;
+            if constexpr (std::is_same_v<T, link::Hello> || std::is_same_v<T, link::NewSettings> ||
+                          std::is_same_v<T, link::Stop>) {
+                connection.dead = true;  // Not for a recorder to say.
+            } else {
+                on_message(camera, m);
+            }
+        },
+        message);
+}
+
+void Supervisor::on_hello(Connection& connection, const link::Hello& hello) {
+    if (connection.camera != nullptr) {
+        connection.dead = true;
+        return;
+    }
+    const auto found = cameras_.find(hello.camera);
+    if (found == cameras_.end()) {
+        log::info("recorder.unknown_camera", "camera={} pid={} action=stop",
+                  to_string(hello.camera), connection.peer.pid);
+        (void)connection.channel.send(link::Stop{"no such camera in the configuration"});
+        return;  // Dropped at the Hello deadline; what it says until then is not listened to.
+    }
+    Camera& camera = *found->second;
+    const BootTime now = wiring_.clock.boot();
+    if (!camera.process || camera.process->pid() != connection.peer.pid) {
+        auto handle = ProcessHandle::of(connection.peer.pid);
+        if (!handle) {
+            connection.dead = true;
+            return;
+        }
+        if (camera.process) strays_.push_back(std::move(*camera.process));
+        camera.process.emplace(std::move(*handle));
+        log::info("recorder.adopted", "camera={} pid={} has_settings={}", to_string(hello.camera),
+                  connection.peer.pid, hello.has_settings);
+    }
+    if (camera.connection != nullptr) {
+        camera.connection->camera = nullptr;
+        camera.connection->dead = true;
+    }
+    camera.connection = &connection;
+    connection.camera = &camera;
+    act(camera, camera.seat.hello(hello.has_settings, hello.settings, now));
+}
+
+void Supervisor::on_message(Camera& camera, const link::StateChanged& m) {
+    wiring_.board.update_camera(camera.plan.camera, [&](CameraStatus& s) {
+        if (!m.encoder.empty()) s.encoder = m.encoder;
+        if (!m.encoder_why.empty()) s.encoder_why = m.encoder_why;
+        if (m.state != link::CameraState::recording) {
+            s.durable_until.reset();
+            s.durable_boot.reset();
+        }
+    });
+    set_state(camera, link::to_string(m.state), m.detail);
+}
+
+void Supervisor::on_message(Camera& camera, const link::ClipOpened& m) {
+    if (m.header.camera != camera.plan.camera) return;
+    camera.open_path = with_part(m.path);
+    wiring_.board.update_camera(camera.plan.camera, [&](CameraStatus& s) {
+        s.codec = m.header.codec;
+        s.width = m.header.width;
+        s.height = m.header.height;
+        if (!m.header.encoder.empty()) s.encoder = m.header.encoder;
+        if (!m.header.encoder_why.empty()) s.encoder_why = m.header.encoder_why;
+    });
+    offer(ClipSeen{.camera = camera.plan.camera, .path = camera.open_path, .header = m.header});
+}
+
+void Supervisor::on_message(Camera& camera, const link::PieceDurable& m) {
+    camera.open_path = with_part(m.path);
+    camera.last_durable = journal::Stamp{.boot = wiring_.clock.boot_id(),
+                                         .at = m.boot_end,
+                                         .utc = m.utc_end,
+                                         .quality = wiring_.clock.quality()};
+    wiring_.board.update_camera(camera.plan.camera, [&](CameraStatus& s) {
+        s.durable_until = m.utc_end;
+        s.durable_boot = m.boot_end;
+    });
+    offer(ClipSeen{.camera = camera.plan.camera,
+                   .path = camera.open_path,
+                   .size_bytes = m.file_size,
+                   .frames = m.frames,
+                   .end = m.utc_end});
+}
+
+void Supervisor::on_message(Camera& camera, const link::ClipFinished& m) {
+    const std::string path = without_part(m.path);
+    if (camera.open_path == with_part(path)) camera.open_path.clear();
+    // The clip's end counts even if its last PieceDurable was lost.
+    camera.last_durable = journal::Stamp{.boot = m.summary.boot,
+                                         .at = m.summary.boot_end,
+                                         .utc = m.summary.utc_end,
+                                         .quality = m.summary.quality};
+    offer(ClipDone{.camera = camera.plan.camera, .path = path});
+}
+
+void Supervisor::on_message(Camera& camera, const link::GapChanged& m) {
+    offer(GapSeen{.camera = camera.plan.camera, .open = m.open, .when = m.when, .cause = m.cause});
+    wiring_.events.publish("gap", wiring_.clock.wall(),
+                           gap_fields({.camera = camera.plan.camera,
+                                       .open = m.open,
+                                       .at = m.when.utc,
+                                       .cause = m.cause,
+                                       .detail = m.detail}));
+}
+
+void Supervisor::on_message(Camera& camera, const link::Progress& m) {
+    wiring_.board.update_camera(camera.plan.camera, [&](CameraStatus& s) {
+        s.frames = m.frames;
+        s.bytes = m.bytes;
+        s.dropped_frames = m.dropped_frames;
+        s.reconnects = m.reconnects;
+        s.sync_ms_max = m.sync_ms_max;
+        s.camera_clock_offset_us.reset();
+        if (m.camera_clock_known) s.camera_clock_offset_us = m.camera_clock_offset_us;
+    });
+}
+
+void Supervisor::on_message(Camera& camera, const link::Farewell& m) {
+    log::info("recorder.farewell", "camera={} why=\"{}\"", to_string(camera.plan.camera), m.why);
+}
+
+}  // namespace hd::daemon
