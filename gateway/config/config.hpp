@@ -93,6 +93,9 @@ struct ReadConfig {
     bool ok() const;
 };
 
+// Every key that a configuration may hold, as "camera.url": for the sample's test.
+std::vector<std::string> known_keys();
+
 // Pure: text to values. `file` is only a name. password_file is looked at by read_config.
 ReadConfig parse_config(std::string_view text, std::string_view file);
 
