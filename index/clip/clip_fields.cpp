@@ -3,13 +3,6 @@
 #include <fmt/format.h>
 
 namespace hd::clip::fields {
-namespace {
-
-// The year 9999 in microseconds: the last that RFC 3339 can write.
-constexpr std::int64_t kMaxTimeUs = 253'402'300'799'999'999;
-
-}  // namespace
-
 Error corrupt_at(std::string_view block, std::uint64_t byte, std::string_view rule) {
     return {ErrorCode::corrupt, fmt::format("{}: byte {}: {}", block, byte, rule)};
 }

@@ -53,7 +53,7 @@ ClipSummary summarise(const ClipHeader& header, const std::vector<PieceEntry>& t
         static_cast<std::uint32_t>(std::min<std::int64_t>(longest.count() / 1000, UINT32_MAX));
     const auto to_utc = [&](BootTime t) {
         const WallTime utc = header.utc_begin + (t - header.boot_begin);
-        return WallTime{std::max<std::int64_t>(utc.us, 0)};
+        return WallTime{std::clamp<std::int64_t>(utc.us, 0, fields::kMaxTimeUs)};
     };
     s.utc_begin = to_utc(s.boot_begin);
     s.utc_end = to_utc(s.boot_end);

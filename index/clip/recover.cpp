@@ -73,8 +73,7 @@ std::optional<ClipSummary> whole_footer(FileSystem& fs, const std::string& path,
 }
 
 Result<Recovered> finish(FileSystem& fs, const std::string& path, const std::string& relative,
-                         const Walk& walked) {
-    HD_ASSIGN(const ClipName name, parse_clip_path(relative));
+                         const Walk& walked, WallTime name_time) {
     Recovered out;
     out.outcome = Recovery::finished;
     out.damaged_bytes = walked.damaged_bytes;
@@ -85,7 +84,7 @@ Result<Recovered> finish(FileSystem& fs, const std::string& path, const std::str
         HD_TRY(file->sync_all());
     } else {
         out.cut_bytes = walked.left_bytes;
-        HD_ASSIGN(out.summary, write_footer(fs, path, walked, name.name_time));
+        HD_ASSIGN(out.summary, write_footer(fs, path, walked, name_time));
     }
     const std::string finished = path.substr(0, path.size() - kPart.size());
     HD_TRY(fs.rename(path, finished));
@@ -98,7 +97,7 @@ Result<Recovered> finish(FileSystem& fs, const std::string& path, const std::str
 
 Result<Recovered> recover_part(FileSystem& fs, const std::string& clips_folder,
                                const std::string& relative_part) {
-    HD_TRY(parse_clip_path(relative_part).map([](const ClipName&) { return true; }));
+    HD_ASSIGN(const ClipName name, parse_clip_path(relative_part));
     if (!relative_part.ends_with(kPart))
         return Error{ErrorCode::invalid, relative_part + ": must end in .clip.part"};
     const std::string path = join(clips_folder, relative_part);
@@ -110,6 +109,8 @@ Result<Recovered> recover_part(FileSystem& fs, const std::string& clips_folder,
         HD_ASSIGN(const bool torn, header_is_torn(fs, path, size));
         return torn ? remove_part(fs, path, relative_part) : move_aside(fs, path, relative_part);
     }
+    // A file of another camera under this one's folder was put there by nobody of ours.
+    if (walked->header.header.camera != name.camera) return move_aside(fs, path, relative_part);
     const bool any_media =
         std::any_of(walked->table.begin(), walked->table.end(),
                     [](const PieceEntry& e) { return e.identity.kind != PieceKind::init; });
@@ -117,7 +118,7 @@ Result<Recovered> recover_part(FileSystem& fs, const std::string& clips_folder,
     // rename() would replace a finished clip of the same name; that name is taken by mistake only.
     if (fs.exists(path.substr(0, path.size() - kPart.size())))
         return move_aside(fs, path, relative_part);
-    return finish(fs, path, relative_part, *walked);
+    return finish(fs, path, relative_part, *walked, name.name_time);
 }
 
 Result<std::vector<std::string>> find_parts(FileSystem& fs, const std::string& clips_folder,

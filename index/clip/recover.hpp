@@ -13,7 +13,8 @@ namespace hd::clip {
 enum class Recovery {
     finished,     // now a ".clip" with reason `recovered` (or the one its whole footer said)
     removed,      // it held no whole piece with frames: empty, torn header, init only
-    moved_aside,  // no valid header: kept as "<name>.part.bad" for a person to look at
+    moved_aside,  // no valid header, or another camera's: kept as "<name>.part.bad" for a person to
+                  // look at
 };
 
 struct Recovered {

@@ -1,0 +1,90 @@
+// Writes the first corpus of the fuzzers clip, journal, age_header and identity.
+//   make_corpus tests/fuzz/corpus
+#include <cstdio>
+
+#include "index/base/files.hpp"
+#include "index/journal/camera_journal.hpp"
+#include "index/seal/piece_stanza.hpp"
+#include "index/seal/seal.hpp"
+#include "tests/index/clip_samples.hpp"
+#include "tests/support/memory_fs.hpp"
+
+using namespace hd;
+
+namespace {
+
+void put(const std::string& path, ByteView bytes) {
+    HD_CHECK(write_file_atomic(path, bytes, 0644).ok());
+}
+
+void clips(const std::string& folder) {
+    test::MemoryFileSystem fs;
+    const clip::ClipHeader h = test::sample_header();
+    auto writer = std::move(clip::ClipWriter::begin(fs, "c", h)).value();
+    for (std::uint32_t i = 0; i < 3; ++i)
+        HD_CHECK(
+            writer.append_piece(test::sample_identity(h, i), test::sample_age_file(i, 40)).ok());
+    Bytes part = fs.read("c/" + writer.relative_path(), 1 << 20).value();
+    put(folder + "/clip/unfinished", part);
+    part.resize(part.size() - 10);
+    put(folder + "/clip/torn", part);
+    HD_CHECK(writer.finish(clip::EndReason::target, "done").ok());
+    put(folder + "/clip/finished", fs.read("c/" + writer.relative_path(), 1 << 20).value());
+    put(folder + "/clip/header", clip::encode_header(h));
+
+    put(folder + "/identity/video", clip::encode_identity(test::sample_identity(h, 1)));
+    clip::PieceIdentity extended = test::sample_identity(h, 0);
+    extended.extensions = {{1, {2, 3}}, {4, {}}};
+    put(folder + "/identity/extended", clip::encode_identity(extended));
+}
+
+void journals(const std::string& folder) {
+    test::MemoryFileSystem fs;
+    auto writer = std::move(journal::Writer::open(fs, "j", "camera")).value();
+    const journal::Stamp when{{}, {1}, {2}, ClockQuality::assumed};
+    const std::vector<journal::CameraRecord> records{
+        journal::Configured{when, {}, "front"},
+        journal::RunBegan{when, {1}, "camera"},
+        journal::GapBegan{when, journal::GapCause::stalled, ""},
+        journal::GapEnded{when},
+        journal::RunEnded{when, {1}, journal::GapCause::closed, "x"},
+        journal::ClipClosed{when, {}, {1}, {3}, 4, {}},
+        journal::Disabled{when}};
+    for (const auto& record : records) {
+        HD_CHECK(writer.append(journal::encode(record)).ok());
+        const journal::Record encoded = journal::encode(record);
+        put(folder + "/journal/record-" + std::to_string(encoded.type), encoded.payload);
+    }
+    HD_CHECK(writer.append(journal::encode(journal::ClockRecord{when, -5})).ok());
+    Bytes file = fs.read("j", 1 << 20).value();
+    put(folder + "/journal/whole", file);
+    file.resize(file.size() - 3);
+    file[40] ^= 1;
+    put(folder + "/journal/torn", file);
+}
+
+void age(const std::string& folder) {
+    Secret<32> secret;  // as in fuzz_age_header.cpp
+    for (std::size_t i = 0; i < 32; ++i) secret.mut()[i] = static_cast<std::uint8_t>(i + 1);
+    const seal::Identity id = seal::identity_from_secret(std::move(secret));
+    const std::vector<seal::Stanza> extra{
+        seal::make_piece_stanza(as_bytes("clip"), as_bytes("id"))};
+    put(folder + "/age_header/sealed",
+        seal::seal(as_bytes("hello"), {{id.recipient, id.recipient}}, extra).value());
+    put(folder + "/age_header/recipient", as_bytes(seal::to_string(id.recipient)));
+    put(folder + "/age_header/stanzas",
+        seal::serialise_header({{"a", {"1", "2"}, Bytes(49)}, {"b", {}, Bytes(48)}}, {}));
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    if (argc != 2) {
+        std::fprintf(stderr, "usage: %s CORPUS_FOLDER\n", argv[0]);
+        return 2;
+    }
+    clips(argv[1]);
+    journals(argv[1]);
+    age(argv[1]);
+    return 0;
+}
