@@ -1,0 +1,69 @@
+// Carries out disk jobs: the clip file and the camera's journal. Passive, one thread.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "index/base/clock.hpp"
+#include "index/base/files.hpp"
+#include "index/base/log.hpp"
+#include "index/clip/clip_writer.hpp"
+#include "index/journal/journal.hpp"
+#include "pipelines/record/disk_jobs.hpp"
+
+namespace hd::record {
+
+// When the next sync is due for something written at `now`: all recorders of a hub sync in the same
+// two instants of each period, so that the disk flushes at most twice a period however many cameras
+// there are. The first is for pieces that closed on the shared tick (a frame of the next piece has
+// to arrive, which takes the jitter buffer's 200 ms, before the piece is closed); the second for
+// cameras whose frames come further apart.
+constexpr Micros kFirstSyncPhase = std::chrono::milliseconds(300);
+constexpr Micros kSecondSyncPhase = std::chrono::milliseconds(600);
+BootTime next_sync(BootTime now, Micros period);
+
+class ClipDisk {
+  public:
+    // `fs` and `clock` must outlive this. Creates folders and journal as they are needed.
+    ClipDisk(FileSystem& fs, Clock& clock, const std::string& data_folder, CameraId camera);
+
+    void apply(DiskJob&& job);
+    // fdatasync of the open clip. Nothing if nothing is unsynced.
+    void sync();
+    bool unsynced() const { return newest_.has_value(); }
+
+    // What happened since the last call.
+    std::vector<DiskEvent> take_events();
+    // The longest sync so far, in ms.
+    std::uint32_t sync_ms_max() const { return sync_ms_max_; }
+
+  private:
+    void take(BeginClip& job);
+    void take(WritePiece& job);
+    void take(EndClip& job);
+    void take(WriteJournal& job);
+    void take(OpenGap& job);
+    void take(CloseGap& job);
+    void fail(ClipId clip, const Error& error);
+    Result<void> write_record(const journal::CameraRecord& record);
+    Result<void> catch_up();
+    void complain(const Result<void>& done);
+
+    FileSystem* fs_;
+    Clock* clock_;
+    const std::string clips_folder_, journal_path_;
+    const CameraId camera_;
+    std::optional<clip::ClipWriter> writer_;
+    std::optional<Sha256> pieces_hash_;
+    std::uint32_t frames_ = 0;
+    std::optional<clip::PieceIdentity> newest_;  // appended and not synced
+    std::optional<journal::Writer> journal_;
+    std::uint64_t journal_read_ = 0;
+    bool gap_open_ = false;
+    std::uint32_t sync_ms_max_ = 0;
+    std::vector<DiskEvent> events_;
+    log::RateLimit fail_log_{60'000'000};
+};
+
+}  // namespace hd::record

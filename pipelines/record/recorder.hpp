@@ -1,0 +1,99 @@
+// One camera's recorder, told by a daemon over the link socket: connects to the camera, watches it,
+// records, reconnects, tells what happened. One thread runs it; the disk has its own (disk_thread).
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <thread>
+
+#include "index/base/clock.hpp"
+#include "index/base/files.hpp"
+#include "index/base/log.hpp"
+#include "pipelines/ingest/source.hpp"
+#include "pipelines/link/link_socket.hpp"
+#include "pipelines/record/clip_session.hpp"
+#include "pipelines/record/disk_thread.hpp"
+
+namespace hd::record {
+
+// Why run() returned; the exit codes of halfdoor-recorder.
+enum class Ended : int {
+    asked = 0,     // Stop or SIGTERM: the clip is closed
+    orphaned = 0,  // no daemon for orphan_timeout: the clip is closed
+    already = 75,  // another recorder of this camera lives
+    hung = 70,     // a driver or the network layer did not come back: end the process at once
+};
+
+class Recorder {
+  public:
+    struct Options {
+        std::string link_path;
+        CameraId camera;
+    };
+    using MakeSource = std::function<std::unique_ptr<ingest::Source>(const link::RecorderSettings&,
+                                                                     Clock&, ingest::Ingress&)>;
+    struct Wiring {
+        FileSystem& fs;
+        Clock& clock;
+        MakeSource make_source;
+    };
+    Recorder(Options options, Wiring wiring);
+    ~Recorder();
+
+    // Takes the camera's lock beside the socket, so that no two recorders write one camera. False:
+    // somebody else has it.
+    bool take_lock();
+
+    // Until asked to end. `stop` may be set by a signal handler.
+    Ended run(const std::atomic<bool>& stop);
+
+  private:
+    // The part that exists once settings came.
+    struct Work;
+
+    void keep_link();
+    void read_link();
+    void take(link::Message&& message);
+    void take_settings(link::RecorderSettings settings);
+    void say(const link::Message& message);
+    void say_state(link::CameraState state, std::string detail);
+    void say_progress();
+
+    void begin_work();
+    void end_work(std::string_view why);
+    void follow_disk();
+    void take_disk(DiskEvent&& event);
+
+    void begin_session();
+    void end_session(journal::GapCause cause, const std::string& detail, clip::EndReason reason);
+    void watch_session();
+    void take(ingest::SourceEvent&& event);
+    void take_frame(const ingest::Frame& frame);
+    void take_dropped(const ingest::Dropped& dropped);
+    void check_clock();
+    TimeBase time_base() const;
+    journal::Stamp stamp_of_loss() const;
+
+    const Options options_;
+    Wiring wiring_;
+    Fd lock_;
+
+    std::optional<link::LinkChannel> link_;
+    BootTime next_connect_{};
+    BootTime alone_since_{};
+    std::optional<std::string> stop_why_;
+    bool stop_at_key_ = false;  // a daemon of another version is there
+    Ended ended_ = Ended::asked;
+
+    std::optional<link::RecorderSettings> settings_;
+    Digest settings_hash_{};
+    std::unique_ptr<Work> work_;
+    link::StateChanged state_{};
+    BootTime next_progress_{}, next_clock_check_{};
+    log::RateLimit loss_log_{60'000'000};
+};
+
+}  // namespace hd::record

@@ -1,0 +1,249 @@
+#include "pipelines/record/recorder_work.hpp"
+
+#include <algorithm>
+
+#include <pthread.h>
+
+#include "pipelines/record/session_plan.hpp"
+
+namespace hd::record {
+namespace {
+
+// Longer than any teardown (measured: 101 ms on a frozen peer); what takes longer hangs.
+constexpr Micros kStopPatience = std::chrono::seconds(2);
+
+journal::GapCause cause_of(const Error& disk_error) {
+    return disk_error.code == ErrorCode::exhausted ? journal::GapCause::disk_full
+                                                   : journal::GapCause::disk_error;
+}
+
+link::CameraState state_after(journal::GapCause cause) {
+    switch (cause) {
+        case journal::GapCause::unreachable:
+            return link::CameraState::unreachable;
+        case journal::GapCause::refused:
+            return link::CameraState::refused;
+        case journal::GapCause::stalled:
+            return link::CameraState::stalled;
+        case journal::GapCause::encoder:
+            return link::CameraState::encoder_failed;
+        default:
+            return link::CameraState::connecting;
+    }
+}
+
+}  // namespace
+
+Recorder::Work::Work(FileSystem& fs, Clock& clock, const link::RecorderSettings& settings,
+                     std::function<TimeBase()> time_base)
+    : ingress({.bytes = settings.buffer_bytes}),
+      disk(fs, clock, settings.data_folder, settings.camera),
+      queue(disk, clock, {.sync_period = settings.sync_period}, [this] { ingress.wake(); }),
+      session(plan_of(settings), {.disk = queue,
+                                  .new_clip_id = [] { return random_id<ClipId>(); },
+                                  .time_base = std::move(time_base)}),
+      disk_runner([this] {
+          ::pthread_setname_np(::pthread_self(), "disk");
+          queue.run();
+      }) {}
+
+void Recorder::Work::finish_disk() {
+    queue.close();
+    if (disk_runner.joinable()) disk_runner.join();
+}
+
+void Recorder::begin_work() {
+    work_ = std::make_unique<Work>(wiring_.fs, wiring_.clock, *settings_,
+                                   [this] { return time_base(); });
+    work_->retry_at = wiring_.clock.boot();
+}
+
+void Recorder::end_work(std::string_view why) {
+    if (!work_) return;
+    if (work_->camera) {
+        end_session(journal::GapCause::restart, std::string(why), clip::EndReason::shutdown);
+    } else {
+        work_->session.end(clip::EndReason::shutdown, why).ignore();
+        work_->queue.offer(OpenGap{stamp_of_loss(), journal::GapCause::restart, std::string(why)});
+    }
+    work_->finish_disk();
+    follow_disk();
+    say_state(link::CameraState::ending, std::string(why));
+}
+
+void Recorder::follow_disk() {
+    for (DiskEvent& event : work_->queue.take_events()) take_disk(std::move(event));
+}
+
+void Recorder::take_disk(DiskEvent&& event) {
+    if (auto* begun = std::get_if<ClipBegun>(&event)) {
+        say(link::ClipOpened{begun->path, std::move(begun->header)});
+    } else if (const auto* synced = std::get_if<PieceSynced>(&event)) {
+        const clip::PieceIdentity& id = synced->identity;
+        say(link::PieceDurable{.path = synced->path,
+                               .clip = id.clip,
+                               .sequence = id.sequence,
+                               .file_size = synced->file_size,
+                               .boot_end = id.boot_end,
+                               .utc_end = id.utc_end,
+                               .frames = synced->frames});
+        if (work_->disk_problem && id.kind == clip::PieceKind::video) {
+            work_->disk_problem = work_->video_away = false;
+            work_->queue.offer(CloseGap{time_base().stamp(id.boot_begin)});
+            say_state(link::CameraState::recording, "");
+        }
+    } else if (auto* ended = std::get_if<ClipEnded>(&event)) {
+        say(link::ClipFinished{ended->path, std::move(ended->summary)});
+    } else if (auto* gap = std::get_if<GapStands>(&event)) {
+        say(link::GapChanged{gap->open, gap->when, gap->cause, std::move(gap->detail)});
+    } else if (const auto* failed = std::get_if<DiskFailed>(&event)) {
+        work_->session.abandon(failed->clip);
+        if (std::exchange(work_->disk_problem, true)) return;
+        work_->video_away = true;
+        work_->queue.offer(OpenGap{stamp_of_loss(), cause_of(failed->error), failed->error.what});
+        say_state(link::CameraState::disk_problem, failed->error.what);
+    }
+}
+
+journal::Stamp Recorder::stamp_of_loss() const {
+    const auto last = work_->session.end_of_last_frame();
+    return time_base().stamp(last ? *last : wiring_.clock.boot());
+}
+
+void Recorder::begin_session() {
+    Work& w = *work_;
+    const BootTime now = wiring_.clock.boot();
+    w.ingress.clear();
+    ++w.sessions;
+    CameraSession camera{.source = wiring_.make_source(*settings_, wiring_.clock, w.ingress),
+                         .run = random_run_id(),
+                         .started = now,
+                         .last_frame = now};
+    w.session.begin_run(camera.run);
+    w.camera.emplace(std::move(camera));
+    if (!w.disk_problem && w.failures == 0) say_state(link::CameraState::connecting, "");
+    if (auto started = w.camera->source->start(); !started)
+        end_session(started.error().code == ErrorCode::invalid ? journal::GapCause::refused
+                                                               : journal::GapCause::encoder,
+                    started.error().what, clip::EndReason::stream_lost);
+}
+
+void Recorder::watch_session() {
+    Work& w = *work_;
+    const BootTime now = wiring_.clock.boot();
+    if (!w.camera) {
+        if (now >= w.retry_at && !stop_at_key_) begin_session();
+        if (!w.camera && stop_at_key_) stop_why_ = "the daemon is of another release";
+        return;
+    }
+    const CameraSession& c = *w.camera;
+    // A silent open TCP connection gives no error, ever: the watchdog is ours.
+    const bool never = c.last_frame == c.started;
+    const Micros patience = never ? settings_->first_frame_timeout : settings_->frame_gap_timeout;
+    // Frames that wait in the ingress because the disk is slow are not the camera's fault.
+    if (now - c.last_frame <= patience || w.ingress.stats().bytes_queued > 0) return;
+    end_session(journal::GapCause::stalled,
+                fmt::format("no frame for {} ms", (now - c.last_frame).count() / 1000),
+                clip::EndReason::stream_lost);
+}
+
+void Recorder::take(ingest::SourceEvent&& event) {
+    Work& w = *work_;
+    if (!w.camera) return;
+    if (const auto* frame = std::get_if<ingest::Frame>(&event)) {
+        take_frame(*frame);
+    } else if (const auto* format = std::get_if<ingest::StreamFormat>(&event)) {
+        w.session.set_format(*format);
+        state_.encoder = format->encoder;
+        state_.encoder_why = format->encoder_why;
+    } else if (const auto* dropped = std::get_if<ingest::Dropped>(&event)) {
+        take_dropped(*dropped);
+    } else if (const auto* lost = std::get_if<ingest::Lost>(&event)) {
+        end_session(lost->cause, lost->detail, clip::EndReason::stream_lost);
+    } else {
+        w.camera->connected = true;
+    }
+}
+
+void Recorder::take_frame(const ingest::Frame& frame) {
+    Work& w = *work_;
+    w.camera->last_frame = std::max(wiring_.clock.boot(), w.camera->started + Micros(1));
+    if (stop_at_key_ && frame.key()) {
+        stop_why_ = "the daemon is of another release";
+        return;
+    }
+    if (auto done = w.session.add(frame); !done) {
+        end_session(journal::GapCause::refused, done.error().what, clip::EndReason::stream_lost);
+        return;
+    }
+    if (!w.session.is_open()) return;
+    if (!w.camera->has_frames) {
+        w.camera->has_frames = true;
+        w.failures = 0;
+        w.queue.offer(WriteJournal{
+            journal::RunBegan{time_base().stamp(frame.pts), w.camera->run, state_.encoder}});
+        if (!w.disk_problem) {
+            state_.state = link::CameraState::recording;
+            state_.detail.clear();
+            say(state_);
+        }
+    }
+    if (w.video_away && !w.disk_problem) {
+        w.video_away = false;
+        w.queue.offer(CloseGap{time_base().stamp(frame.pts)});
+    }
+}
+
+void Recorder::take_dropped(const ingest::Dropped& dropped) {
+    Work& w = *work_;
+    const std::string detail = fmt::format("{} frames dropped", dropped.frames);
+    log::warn("frames.dropped", "camera={} frames={} why=\"the disk was too slow\"",
+              to_string(options_.camera), dropped.frames);
+    if (!w.session.is_open()) return;
+    w.session.end(clip::EndReason::overload, detail).ignore();
+    w.queue.offer(OpenGap{stamp_of_loss(), journal::GapCause::overload, detail});
+    w.video_away = true;
+}
+
+void Recorder::end_session(journal::GapCause cause, const std::string& detail,
+                           clip::EndReason reason) {
+    Work& w = *work_;
+    CameraSession camera = std::move(*w.camera);
+    w.camera.reset();
+    if (auto stopped = camera.source->stop(wiring_.clock.boot() + kStopPatience); !stopped) {
+        // Its threads still run and use the ingress. Close what is open and end the process.
+        log::error("source.hung", "camera={} error=\"{}\" action=restart",
+                   to_string(options_.camera), stopped.error().what);
+        static_cast<void>(camera.source.release());
+        ended_ = Ended::hung;
+        stop_why_ = "the connection to the camera hung";
+    }
+    // What came in before is recorded still.
+    while (auto event = camera.has_frames ? w.ingress.pop(Micros(0)) : std::nullopt) {
+        if (const auto* format = std::get_if<ingest::StreamFormat>(&*event))
+            w.session.set_format(*format);
+        const auto* frame = std::get_if<ingest::Frame>(&*event);
+        if (frame && !w.session.add(*frame)) break;
+    }
+    camera.source.reset();
+    w.session.end(reason, detail).ignore();
+    const journal::Stamp when =
+        camera.has_frames ? stamp_of_loss() : time_base().stamp(wiring_.clock.boot());
+    if (camera.has_frames)
+        w.queue.offer(WriteJournal{journal::RunEnded{when, camera.run, cause, detail}});
+    w.queue.offer(OpenGap{when, cause, detail});
+    w.video_away = true;
+    w.failures = camera.has_frames ? 0 : w.failures + 1;
+    const std::uint32_t jitter = random_run_id().value;
+    const Micros wait = retry_delay(cause, w.failures, jitter);
+    w.retry_at = wiring_.clock.boot() + wait;
+    if (reason != clip::EndReason::stream_lost) return;
+    if (!w.disk_problem) say_state(state_after(cause), detail);
+    std::uint64_t suppressed = 0;
+    if (loss_log_.allow(wiring_.clock.boot().us, suppressed))
+        log::warn("stream.lost", "camera={} cause={} detail=\"{}\" retry_in_ms={} suppressed={}",
+                  to_string(options_.camera), journal::to_string(cause), detail,
+                  wait.count() / 1000, suppressed);
+}
+
+}  // namespace hd::record
