@@ -70,14 +70,14 @@ Result<std::vector<consent::ClipBundle>> fetch_headers(Context& ctx, OwnerSessio
         for (const CameraId& camera : cameras) json.value(camera);
         json.end_array();
     };
-    HD_TRY(
-        ask_pages(session.hub, "headers", question, [&](const wire::Reply& reply) -> Result<void> {
-            if (!reply.binary.empty()) HD_TRY(take_pack(reply.binary.front(), clips));
-            pieces += static_cast<std::uint64_t>(
-                std::max<std::int64_t>(0, reply.body.int_or("pieces", 0)));
-            progress.update(pieces);
-            return {};
-        }));
+    const auto take = [&](const wire::Reply& reply) -> Result<void> {
+        if (!reply.binary.empty()) HD_TRY(take_pack(reply.binary.front(), clips));
+        pieces +=
+            static_cast<std::uint64_t>(std::max<std::int64_t>(0, reply.body.int_or("pieces", 0)));
+        progress.update(pieces);
+        return {};
+    };
+    HD_TRY(ask_pages(session.hub, "headers", question, take));
     std::vector<OfferedClip> ordered;
     for (auto& [path, clip] : clips) ordered.push_back(std::move(clip));
     std::stable_sort(ordered.begin(), ordered.end(), [](const auto& a, const auto& b) {

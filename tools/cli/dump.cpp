@@ -7,6 +7,7 @@
 
 #include "gateway/ledger/card.hpp"
 #include "index/base/encoding.hpp"
+#include "index/journal/journal.hpp"
 #include "tools/cli/app.hpp"
 
 namespace hd::cli {

@@ -77,8 +77,6 @@ std::string_view event_name(ledger::RequestEntry kind) {
             return "taken";
         case ledger::RequestEntry::answered:
             return "answered";
-        case ledger::RequestEntry::dismissed:
-            return "dismissed";
         case ledger::RequestEntry::granted:
             return "granted";
         case ledger::RequestEntry::fetched:
