@@ -157,6 +157,10 @@ class RealFileSystem final : public FileSystem {
         if (::unlink(path.c_str()) != 0) return errno_error(errno, "delete " + path);
         return {};
     }
+    Result<void> remove_empty_folder(const std::string& path) override {
+        if (::rmdir(path.c_str()) != 0) return errno_error(errno, "remove folder " + path);
+        return {};
+    }
     Result<void> remove_tree(const std::string& path) override {
         std::error_code ec;
         std::filesystem::remove_all(path, ec);

@@ -78,6 +78,10 @@ class FileSystem {
     virtual Result<void> make_folders(const std::string& path, unsigned mode) = 0;
     virtual Result<void> rename(const std::string& from, const std::string& to) = 0;
     virtual Result<void> remove(const std::string& path) = 0;  // not_found if missing
+    // rmdir: never takes anything with it. A file system that cannot do this says so.
+    virtual Result<void> remove_empty_folder(const std::string& path) {
+        return Error{ErrorCode::unavailable, "remove folder " + path + ": not supported"};
+    }
     virtual Result<void> remove_tree(const std::string& path) = 0;
     virtual Result<void> truncate(const std::string& path, std::uint64_t size) = 0;
     virtual Result<void> sync_folder(const std::string& path) = 0;
