@@ -83,7 +83,8 @@ struct ReconcileReport {
 // (less a day). Finished clips without a row get one, synced.
 Result<ReconcileReport> reconcile(Store& store, FileSystem& fs, const DataFolders& folders);
 
-// Unlinks marked clips, syncs their folders, forgets them; removes day folders that became empty.
+// Unlinks marked clips, syncs their folders, forgets them; removes folders of days long over that
+// became empty.
 // At most `limit` files. Returns how many were removed. A file that is already gone counts.
 Result<std::uint64_t> sweep_garbage(Store& store, FileSystem& fs, const DataFolders& folders,
                                     std::uint32_t limit);

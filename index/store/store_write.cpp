@@ -119,6 +119,9 @@ class Putting {
         rocksdb::PinnableSlice value;
         HD_ASSIGN(const bool found, impl_.get(key.view(), value));
         CameraState& state = edit_.camera(clip.row.camera);
+        // The same name with other facts may be in the time index.
+        HD_ASSIGN(const auto there, edit_.find(clip_name(clip.row)));
+        if (there) HD_TRY(edit_.remove(*there));
         if (found) {
             HD_ASSIGN(const PendingClip old, impl_.noted(decode_pending(bytes_of(value))));
             if (old == clip) {
@@ -133,7 +136,7 @@ class Putting {
         ++state.pending_clips;
         state.pending_bytes += clip.row.size_bytes;
         ++report_.pending;
-        ++(found ? report_.replaced : report_.added);
+        ++(found || there ? report_.replaced : report_.added);
         saw_name(clip.row);
         return {};
     }

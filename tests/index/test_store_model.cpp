@@ -189,9 +189,16 @@ struct Run {
             query.cursor = page->next_cursor;
         } while (!query.cursor.empty());
         if (got != expected) {
-            fmt::print("window {} .. {} got {} expected {}\n", to_rfc3339(query.window.begin), to_rfc3339(query.window.end), got.size(), expected.size());
-            for (const auto& r : got) if (std::find(expected.begin(), expected.end(), r) == expected.end()) fmt::print("extra {} {} {} size {} re {}\n", store::clip_path(r), to_rfc3339(r.begin), to_rfc3339(r.end), r.size_bytes, r.restamped);
-            for (const auto& r : expected) if (std::find(got.begin(), got.end(), r) == got.end()) fmt::print("missing {} {} {} size {} re {}\n", store::clip_path(r), to_rfc3339(r.begin), to_rfc3339(r.end), r.size_bytes, r.restamped);
+            fmt::print("window {} .. {} got {} expected {}\n", to_rfc3339(query.window.begin),
+                       to_rfc3339(query.window.end), got.size(), expected.size());
+            for (const auto& r : got)
+                if (std::find(expected.begin(), expected.end(), r) == expected.end())
+                    fmt::print("extra {} {} {} size {} re {}\n", store::clip_path(r),
+                               to_rfc3339(r.begin), to_rfc3339(r.end), r.size_bytes, r.restamped);
+            for (const auto& r : expected)
+                if (std::find(got.begin(), got.end(), r) == got.end())
+                    fmt::print("missing {} {} {} size {} re {}\n", store::clip_path(r),
+                               to_rfc3339(r.begin), to_rfc3339(r.end), r.size_bytes, r.restamped);
         }
         REQUIRE(got == expected);
     }

@@ -1,0 +1,163 @@
+#include "index/store/rebuild.hpp"
+
+#include <algorithm>
+
+#include "index/store/disk_walk.hpp"
+#include "index/store/row_codec.hpp"
+
+namespace hd::store {
+namespace {
+
+// Holds the name of the last day folder that was finished; kBegun before the first.
+constexpr const char* kProgressNote = "rebuild";
+constexpr const char* kBegun = "begun";
+
+// The clips of a day may reach this far into the next one, whose folder is done before.
+Micros reach() { return clip::kMaxClipLength; }
+
+}  // namespace
+
+struct Rebuild::State {
+    Store& store;
+    FileSystem& fs;
+    DataFolders folders;
+    bool ready = false;
+    std::vector<CameraDay> days;  // newest first; those of one day together
+    std::size_t day = 0;          // in days
+    std::vector<FileEntry> files;
+    std::size_t file = 0;  // in files
+    bool listed = false;
+    Findings findings;
+    std::vector<std::string> unfinished;
+    WalkProgress progress;
+
+    Result<void> prepare() {
+        HD_ASSIGN(const std::string done, store.note(kProgressNote));
+        // From the first moment: whoever asks now is told that the answer is not whole.
+        if (done.empty()) store.set_complete_from(WallTime{kMaxTimeUs - 1});
+        if (done.empty()) HD_TRY(store.set_note(kProgressNote, kBegun, Durability::synced));
+        HD_TRY(put_boot_offsets(store, fs, folders, findings));
+        HD_ASSIGN(const auto journals, cameras_with_journal(fs, folders));
+        for (const CameraId& camera : journals) {
+            HD_ASSIGN(const JournalPart part, read_journal_part(fs, folders, camera, 0, findings));
+            HD_TRY(put_journal_part(store, camera, part));
+        }
+        HD_ASSIGN(const auto cameras, cameras_on_disk(fs, folders, &findings));
+        for (const CameraId& camera : cameras) {
+            HD_ASSIGN(const auto found, days_on_disk(fs, folders, camera, &findings));
+            days.insert(days.end(), found.begin(), found.end());
+        }
+        std::stable_sort(days.begin(), days.end(),
+                         [](const CameraDay& a, const CameraDay& b) { return a.day > b.day; });
+        if (!done.empty() && done != kBegun)
+            std::erase_if(days, [&](const CameraDay& d) { return d.day >= done; });
+        if (done.empty() && !days.empty())
+            store.set_complete_from(*begin_of_day(days.front().day) + Micros(kDayUs) + reach());
+        progress.days_total = days.size();
+        progress.days_left = days.size();
+        ready = true;
+        return {};
+    }
+
+    // Reads up to `max` files of the folder at hand; true if it is done.
+    Result<bool> read_files(std::uint32_t max, std::vector<clip::ClipSummary>& batch) {
+        const CameraDay& at = days[day];
+        if (!listed) {
+            auto entries = fs.list(join(folders.clips, folder_of(at)));
+            files.clear();
+            file = 0;
+            listed = true;
+            if (entries.ok())
+                files = std::move(*entries);
+            else if (entries.error().code != ErrorCode::not_found)  // deleted meanwhile is fine
+                findings.add({FindingKind::unreadable_file, folder_of(at), entries.error().what});
+        }
+        for (; file < files.size() && max > 0; ++file, --max) {
+            const FileEntry& e = files[file];
+            ++progress.files_seen;
+            switch (kind_of(e)) {
+                case FileKind::part:
+                    unfinished.push_back(join(folder_of(at), e.name));
+                    break;
+                case FileKind::strange:
+                    findings.add(
+                        {FindingKind::strange_file, join(folder_of(at), e.name), "not a clip"});
+                    break;
+                case FileKind::clip: {
+                    ClipFile clip = read_clip_file(fs, folders, at, e);
+                    if (clip.summary)
+                        batch.push_back(std::move(*clip.summary));
+                    else
+                        findings.add(std::move(clip.finding));
+                }
+            }
+        }
+        return file == files.size();
+    }
+
+    Result<void> put(const std::vector<clip::ClipSummary>& batch) {
+        if (batch.empty()) return {};
+        HD_ASSIGN(const PutReport report, store.put_clips(batch, Durability::buffered));
+        progress.clips_put += report.added + report.replaced;
+        for (const std::string& refused : report.refused)
+            findings.add({FindingKind::unreadable_file, refused.substr(0, refused.find(": ")),
+                          refused.substr(std::min(refused.size(), refused.find(": ") + 2))});
+        return {};
+    }
+
+    // The last camera of a day is done: everything from that day on is complete.
+    Result<void> end_day() {
+        const std::string& done = days[day].day;
+        if (day + 1 < days.size() && days[day + 1].day == done) return {};
+        store.set_complete_from(*begin_of_day(done) + reach());
+        return store.set_note(kProgressNote, done, Durability::buffered);
+    }
+
+    Result<void> finish() {
+        store.set_complete_from(std::nullopt);
+        progress.done = true;
+        return store.set_note(kProgressNote, "", Durability::synced);
+    }
+};
+
+Rebuild::Rebuild(Store& store, FileSystem& fs, DataFolders folders)
+    : state_(new State{.store = store, .fs = fs, .folders = std::move(folders)}) {}  // NOLINT
+Rebuild::~Rebuild() = default;
+
+Result<void> Rebuild::restart() {
+    HD_TRY(state_->store.set_note(kProgressNote, "", Durability::buffered));
+    state_.reset(new State{// NOLINT: owned at once
+                           .store = state_->store,
+                           .fs = state_->fs,
+                           .folders = state_->folders});
+    return {};
+}
+
+Result<WalkProgress> Rebuild::step(std::uint32_t max_files) {
+    State& s = *state_;
+    if (s.progress.done) return s.progress;
+    if (!s.ready) HD_TRY(s.prepare());
+    const std::uint64_t until = s.progress.files_seen + std::max<std::uint32_t>(max_files, 1);
+    std::vector<clip::ClipSummary> batch;
+    while (s.day < s.days.size() && s.progress.files_seen < until) {
+        HD_ASSIGN(const bool done,
+                  s.read_files(static_cast<std::uint32_t>(until - s.progress.files_seen), batch));
+        if (!done) break;
+        HD_TRY(s.put(batch));
+        batch.clear();
+        HD_TRY(s.end_day());
+        ++s.day;
+        s.listed = false;
+        s.progress.days_left = s.days.size() - s.day;
+    }
+    HD_TRY(s.put(batch));
+    if (s.day == s.days.size()) HD_TRY(s.finish());
+    s.progress.findings_total = s.findings.total();
+    s.progress.complete_from = s.store.complete_from();
+    return s.progress;
+}
+
+const std::vector<Finding>& Rebuild::findings() const { return state_->findings.list(); }
+const std::vector<std::string>& Rebuild::unfinished() const { return state_->unfinished; }
+
+}  // namespace hd::store
