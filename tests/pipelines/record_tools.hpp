@@ -1,0 +1,72 @@
+// Frames, formats and sinks for the recorder's tests.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "pipelines/record/clip_session.hpp"
+
+namespace hd::test {
+
+// Takes everything, keeps it.
+class JobList final : public record::DiskSink {
+  public:
+    bool offer(record::DiskJob job) override {
+        jobs.push_back(std::move(job));
+        return true;
+    }
+    template <typename T>
+    std::vector<T> all() const {
+        std::vector<T> out;
+        for (const auto& job : jobs)
+            if (const T* t = std::get_if<T>(&job)) out.push_back(*t);
+        return out;
+    }
+    std::vector<record::DiskJob> jobs;
+};
+
+// Parameters that an MP4 writer takes; no decoder sees these streams.
+inline ingest::StreamFormat some_format(std::uint8_t level = 0x1f) {
+    return {.codec = ingest::Codec::h264,
+            .width = 1280,
+            .height = 720,
+            .codec_config = Bytes{1, 0x4d, 0x40, level, 0xff, 0xe1, 0, 4, 0x67, 0x4d, 0x40, level,
+                                  1, 0, 4, 0x68, 0xee, 0x3c, 0x80},
+            .rfc6381 = "avc1.4D40" + std::string(level == 0x1f ? "1F" : "20"),
+            .encoder = "camera",
+            .encoder_why = "test",
+            .frame_duration = Micros(40'000)};
+}
+
+inline ingest::Frame some_frame(BootTime dts, bool key, std::size_t size = 100,
+                                Micros pts_delay = Micros(0)) {
+    auto bytes = std::make_shared<Bytes>(size, std::uint8_t{0x5a});
+    const auto n = static_cast<std::uint32_t>(size - 4);
+    for (int i = 0; i < 4; ++i)
+        (*bytes)[static_cast<std::size_t>(i)] = static_cast<std::uint8_t>(n >> (24 - 8 * i));
+    (*bytes)[4] = key ? 0x65 : 0x41;
+    return {.bytes = *bytes,
+            .owner = bytes,
+            .pts = dts + pts_delay,
+            .dts = dts,
+            .idr = key,
+            .cra = false};
+}
+
+inline record::SessionPlan some_plan(const seal::Identity& owner) {
+    return {.camera = {{1, 2, 3}},
+            .hub = {{4, 5, 6}},
+            .policy_number = 3,
+            .policy_hash = {},
+            .recipients = {owner.recipient},
+            .limits = {},
+            .longest_frame = std::chrono::seconds(3)};
+}
+
+inline record::TimeBase some_time() {
+    return {.boot = {{7}},
+            .wall_minus_boot = Micros(1'795'000'000'000'000),
+            .quality = ClockQuality::synchronised};
+}
+
+}  // namespace hd::test
