@@ -70,7 +70,9 @@ void read_recording_keys(TableReader& in, link::RecorderSettings& out) {
         out.transport = static_cast<link::RtspTransport>(transport);
     duration<seconds>(in, "clip_target_s", {2, kMaxClipSeconds}, out.clip_target);
     duration<seconds>(in, "clip_max_s", {2, kMaxClipSeconds}, out.clip_max);
-    if (out.clip_target > out.clip_max)
+    // Only where one of the two stands, or a wrong pair in [recording] would be repeated for every
+    // camera.
+    if (out.clip_target > out.clip_max && (in.has("clip_target_s") || in.has("clip_max_s")))
         in.error(in.has("clip_target_s") ? "clip_target_s" : "clip_max_s",
                  "clip_target_s must not be above clip_max_s");
     duration<milliseconds>(in, "sync_period_ms", {100, 10'000}, out.sync_period);
