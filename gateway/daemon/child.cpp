@@ -9,7 +9,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
-#include <sys/pidfd.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -70,8 +70,9 @@ Result<pid_t> start_child(const ChildPlan& plan) {
     return pid;
 }
 
+// By system call: <sys/pidfd.h> of glibc 2.36 cannot be linked from C++.
 Result<ProcessHandle> ProcessHandle::of(pid_t pid) {
-    Fd fd(::pidfd_open(pid, 0));  // Close-on-exec by its nature.
+    Fd fd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));  // Close-on-exec by its nature.
     if (!fd) return errno_error(errno, fmt::format("open a handle of process {}", pid));
     return ProcessHandle(pid, std::move(fd));
 }
@@ -82,7 +83,7 @@ bool ProcessHandle::ended() const {
 }
 
 void ProcessHandle::signal(int number) const {
-    (void)::pidfd_send_signal(fd_.get(), number, nullptr, 0);
+    (void)::syscall(SYS_pidfd_send_signal, fd_.get(), number, nullptr, 0);
 }
 
 std::string ProcessHandle::reap() const {

@@ -3,6 +3,7 @@
 // one. Its behaviour is in the camera's URL: rtsp://fake/piece_ms=50/pieces=10/crash_after=7/...
 //   piece_ms     time between pieces (default 50)
 //   pieces       media pieces per clip (default 20)
+//   bytes        size of a piece's noise (default 0)
 //   crash_after  abort() after so many media pieces of this process (default 0: never)
 //   mute         1: never says anything after Hello (default 0)
 //   deaf         1: ignores Stop and SIGTERM (default 0)
@@ -37,6 +38,7 @@ volatile sig_atomic_t g_term = 0;
 struct Behaviour {
     std::int64_t piece_ms = 50;
     std::int64_t pieces = 20;
+    std::int64_t bytes = 0;
     std::int64_t crash_after = 0;
     bool mute = false;
     bool deaf = false;
@@ -57,6 +59,7 @@ Behaviour behaviour_of(std::string_view url) {
         std::from_chars(text.data(), text.data() + text.size(), value);
         if (key == "piece_ms") b.piece_ms = value;
         if (key == "pieces") b.pieces = value;
+        if (key == "bytes") b.bytes = value;
         if (key == "crash_after") b.crash_after = value;
         if (key == "mute") b.mute = value != 0;
         if (key == "deaf") b.deaf = value != 0;
@@ -229,7 +232,8 @@ class FakeRecorder {
                                                   : clip::PieceStart::none};
         const Bytes encoded = clip::encode_identity(identity);
         const seal::Stanza stanza = seal::make_piece_stanza(clip_->header_bytes(), encoded);
-        const std::string plain = fmt::format("{}{};", text, identity.sequence);
+        std::string plain = fmt::format("{}{};", text, identity.sequence);
+        plain.append(static_cast<std::size_t>(behaviour_.bytes), '.');
         auto age = seal::seal(as_bytes(plain), settings_->recipients, {&stanza, 1});
         if (!age) {
             fmt::print(stderr, "fake recorder: {}\n", age.error().what);
