@@ -107,6 +107,22 @@ class ReleaseReader {
     std::unique_ptr<State> state_;
 };
 
+// The lines of release.txt, and where each piece lies.
+class ReleaseListing {
+  public:
+    void begin(const Digest& request, const Digest& grant);
+    // True if the piece begins a clip: folder() is then a new one.
+    bool add(const VerifiedPiece& piece);
+    const std::string& text() const { return text_; }
+    const std::string& folder() const { return folder_; }  // clip-0001
+    const std::string& name() const { return name_; }      // clip-0001/0003
+
+  private:
+    std::string text_, folder_, name_;
+    ClipId clip_;
+    std::size_t clips_ = 0;
+};
+
 // The folder:
 //   README.txt  request.note  answer.note  grant.note  release.txt
 //   clip-0001/clip.header  0000.age 0000.original 0000.identity  0003.age ...
@@ -123,10 +139,8 @@ class ReleaseFolderWriter {
     ReleaseFolderWriter(FileSystem& fs, std::string folder);
     Result<void> write(const std::string& name, ByteView bytes);
     FileSystem* fs_;  // must outlive this
-    std::string folder_, clip_folder_;
-    std::string listing_;
-    ClipId clip_;
-    std::size_t clips_ = 0;
+    std::string folder_;
+    ReleaseListing listing_;
 };
 
 // Verifies a folder again (`halfdoor open`, or years later) and calls `on_piece` for each piece in

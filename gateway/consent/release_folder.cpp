@@ -125,44 +125,63 @@ Result<void> ReleaseFolderWriter::write(const std::string& name, ByteView bytes)
 
 Result<void> ReleaseFolderWriter::notes(std::string_view request, std::string_view answer,
                                         std::string_view grant) {
-    listing_ = fmt::format("{}request {}\ngrant {}\n", kReleaseMagic,
-                           to_hex(sha256(as_bytes(request))), to_hex(sha256(as_bytes(grant))));
+    listing_.begin(sha256(as_bytes(request)), sha256(as_bytes(grant)));
     HD_TRY(write("request.note", as_bytes(request)));
     HD_TRY(write("answer.note", as_bytes(answer)));
     return write("grant.note", as_bytes(grant));
 }
 
 Result<void> ReleaseFolderWriter::piece(const VerifiedPiece& piece) {
-    if (clips_ == 0 || piece.identity.clip != clip_) {
-        clip_ = piece.identity.clip;
-        clip_folder_ = clip_folder(++clips_);
-        HD_TRY(fs_->make_folders(join(folder_, clip_folder_), 0700));
-        HD_TRY(write(join(clip_folder_, "clip.header"), piece.clip_header));
-        listing_ += fmt::format("clip {} {} {}\n", clip_folder_, to_string(piece.identity.camera),
-                                to_string(clip_));
+    if (listing_.add(piece)) {
+        HD_TRY(fs_->make_folders(join(folder_, listing_.folder()), 0700));
+        HD_TRY(write(join(listing_.folder(), "clip.header"), piece.clip_header));
     }
-    const std::string name = fmt::format("{}/{:04}", clip_folder_, piece.identity.sequence);
-    HD_TRY(write(name + ".age", piece.age_file));
-    HD_TRY(write(name + ".original", piece.original_header));
-    HD_TRY(write(name + ".identity", piece.identity_bytes));
-    listing_ +=
-        fmt::format("piece {} {} {} {} {} {}\n", name, to_string(piece.identity.kind),
-                    to_rfc3339(piece.identity.utc_begin), to_rfc3339(piece.identity.utc_end),
-                    piece.new_header_size, to_hex(piece.recorded_sha256));
-    return {};
+    HD_TRY(write(listing_.name() + ".age", piece.age_file));
+    HD_TRY(write(listing_.name() + ".original", piece.original_header));
+    return write(listing_.name() + ".identity", piece.identity_bytes);
 }
 
 Result<void> ReleaseFolderWriter::finish(const ReleaseSummary&) {
     HD_TRY(write("README.txt", as_bytes(kReadme)));
-    HD_TRY(write(std::string(kListing), as_bytes(listing_)));
+    HD_TRY(write(std::string(kListing), as_bytes(listing_.text())));
     return fs_->sync_folder(folder_);
+}
+
+void ReleaseListing::begin(const Digest& request, const Digest& grant) {
+    text_ = fmt::format("{}request {}\ngrant {}\n", kReleaseMagic, to_hex(request), to_hex(grant));
+}
+
+bool ReleaseListing::add(const VerifiedPiece& piece) {
+    const clip::PieceIdentity& id = piece.identity;
+    const bool new_clip = clips_ == 0 || id.clip != clip_;
+    if (new_clip) {
+        clip_ = id.clip;
+        folder_ = clip_folder(++clips_);
+        text_ += fmt::format("clip {} {} {}\n", folder_, to_string(id.camera), to_string(clip_));
+    }
+    name_ = fmt::format("{}/{:04}", folder_, id.sequence);
+    text_ += fmt::format("piece {} {} {} {} {} {}\n", name_, to_string(id.kind),
+                         to_rfc3339(id.utc_begin), to_rfc3339(id.utc_end), piece.new_header_size,
+                         to_hex(piece.recorded_sha256));
+    return new_clip;
 }
 
 Result<ReleaseSummary> verify_release_folder(FileSystem& fs, const std::string& folder,
                                              ReleaseTrust trust,
                                              const ReleaseReader::OnPiece& on_piece) {
     HD_ASSIGN(const Bytes listing, fs.read(join(folder, kListing), kMaxListingBytes));
-    ReleaseReader reader(std::move(trust), {}, on_piece);
+    // Written anew from what verified: the listing must say the same.
+    ReleaseListing expected;
+    ReleaseReader reader(
+        std::move(trust),
+        [&](std::string_view request, std::string_view, std::string_view grant) -> Result<void> {
+            expected.begin(sha256(as_bytes(request)), sha256(as_bytes(grant)));
+            return {};
+        },
+        [&](const VerifiedPiece& piece) -> Result<void> {
+            expected.add(piece);
+            return on_piece ? on_piece(piece) : Result<void>();
+        });
     HD_TRY(feed_notes(fs, folder, reader));
     const std::string_view format = kReleaseMagic.substr(0, kReleaseMagic.size() - 1);
     HD_ASSIGN(FieldReader in,
@@ -189,7 +208,10 @@ Result<ReleaseSummary> verify_release_folder(FileSystem& fs, const std::string& 
     out.u8(kEndRecord);
     out.u32(pieces);
     HD_TRY(reader.feed(out.view()));
-    return reader.finish();
+    HD_ASSIGN(auto summary, reader.finish());
+    if (const auto same = ledger::require_canonical(as_text(listing), expected.text()); !same)
+        return Error{ErrorCode::corrupt, "release.txt: " + same.error().what};
+    return summary;
 }
 
 }  // namespace hd::consent
