@@ -14,11 +14,12 @@ namespace hd::ingest {
 class FrameSink {
   public:
     struct Encoder {
-        std::string name = "camera", why;
+        std::string name, why;  // as in StreamFormat
     };
     // Both must outlive this.
-    FrameSink(Clock& clock, Ingress& ingress, Encoder encoder)
-        : clock_(clock), ingress_(ingress), encoder_(std::move(encoder)) {}
+    FrameSink(Clock& clock, Ingress& ingress) : clock_(clock), ingress_(ingress) {}
+
+    void set_encoder(Encoder encoder) { encoder_ = std::move(encoder); }  // before attach()
 
     // Takes samples from `appsink` from now on. This must outlive the element's last sample.
     void attach(GstElement* appsink);
@@ -41,9 +42,9 @@ class FrameSink {
     bool take_format(GstCaps* caps);
     void sample_clocks(bool force);
 
-    Clock& clock_;           // Constant after construction.
-    Ingress& ingress_;       // Constant after construction.
-    const Encoder encoder_;  // Constant after construction.
+    Clock& clock_;      // Constant after construction.
+    Ingress& ingress_;  // Constant after construction.
+    Encoder encoder_;   // Constant after attach().
 
     std::mutex closing_mutex_;  // Held while an event enters the ingress, so that close() is final.
     bool closed_ = false;       // Guarded by closing_mutex_.

@@ -3,7 +3,7 @@
 #include <array>
 #include <string_view>
 
-#include "index/base/log.hpp"
+#include <fmt/format.h>
 
 namespace hd::ingest {
 namespace {
@@ -48,6 +48,16 @@ Lost from_resource(int code, bool was_connected, std::string words) {
     }
 }
 
+// Decoders and encoders, by what their factories say that they are.
+bool from_codec(GstMessage* message) {
+    GstObject* source = GST_MESSAGE_SRC(message);
+    if (!source || !GST_IS_ELEMENT(source)) return false;
+    GstElementFactory* factory = gst_element_get_factory(GST_ELEMENT(source));
+    return factory &&
+           gst_element_factory_list_is_type(
+               factory, GST_ELEMENT_FACTORY_TYPE_DECODER | GST_ELEMENT_FACTORY_TYPE_ENCODER);
+}
+
 }  // namespace
 
 Lost lost_from_error(GstMessage* message, bool was_connected) {
@@ -59,6 +69,12 @@ Lost lost_from_error(GstMessage* message, bool was_connected) {
     const std::string_view why = debug ? debug.get() : "";
     for (const Answer& a : kAnswers)
         if (why.find(a.code) != std::string_view::npos) return {a.cause, std::string(a.words)};
+    if (from_codec(message))
+        return {GapCause::encoder,
+                fmt::format(
+                    "{}: {}",
+                    GST_OBJECT_NAME(gst_element_get_factory(GST_ELEMENT(GST_MESSAGE_SRC(message)))),
+                    error->message)};
     // The message text is GStreamer's fixed phrase; the debug text may hold a URL and stays here.
     if (error->domain == GST_RESOURCE_ERROR)
         return from_resource(error->code, was_connected, error->message);

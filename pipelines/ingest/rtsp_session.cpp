@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include "pipelines/ingest/branch.hpp"
 #include "pipelines/ingest/gst_errors.hpp"
 
 namespace hd::ingest {
@@ -125,33 +126,29 @@ gboolean RtspSession::on_select_stream(GstElement*, guint, GstCaps* caps, gpoint
     const GstStructure* s = gst_caps_get_structure(caps, 0);
     if (field(s, "media") != "video") return FALSE;
     const std::string_view encoding = field(s, "encoding-name");
-    if (encoding == "H264" || encoding == "H265") return TRUE;
+    if (can_receive(encoding, source.settings_.encode)) return TRUE;
     const std::lock_guard lock(source.clock_mutex_);
     source.offered_ = encoding;
     return FALSE;
 }
 
-Result<void> RtspSession::link_branch(GstPad* pad, Codec codec) {
-    const bool h264 = codec == Codec::h264;
-    GstElementPtr depay = make_element(h264 ? "rtph264depay" : "rtph265depay");
-    GstElementPtr parse = make_element(h264 ? "h264parse" : "h265parse");
-    GstElementPtr appsink = make_element("appsink");
-    if (!depay || !parse || !appsink)
-        return Error{ErrorCode::unavailable,
-                     "GStreamer lacks a depayloader, parser or appsink (gstreamer1.0-plugins-good, "
-                     "-bad, -base)"};
-    const GstCapsPtr caps{gst_caps_from_string(
-        h264 ? "video/x-h264,stream-format=(string)avc,alignment=(string)au"
-             : "video/x-h265,stream-format=(string)hvc1,alignment=(string)au")};
-    g_object_set(appsink.get(), "sync", FALSE, "async", FALSE, "qos", FALSE, "caps", caps.get(),
-                 "enable-last-sample", FALSE, "wait-on-eos", FALSE, nullptr);
+Result<void> RtspSession::link_branch(GstPad* pad, std::string_view encoding) {
+    const auto installed = [](const char* element) { return make_element(element) != nullptr; };
+    HD_ASSIGN(const Branch branch, plan_branch(encoding, settings_.encode, installed));
+    sink_.set_encoder({branch.encoder, branch.encoder_why});
+    GError* raw = nullptr;
+    GstElement* made = gst_parse_bin_from_description(branch.launch.c_str(), TRUE, &raw);
+    const GErrorPtr error{raw};
+    if (made) gst_object_ref_sink(made);
+    const GstElementPtr bin{made};
+    // A missing element is named in GStreamer's own words.
+    if (!bin || error)
+        return Error{ErrorCode::unavailable, error ? error->message : "the pipeline does not link"};
+    const GstElementPtr appsink{gst_bin_get_by_name(GST_BIN(bin.get()), "out")};
     sink_.attach(appsink.get());
-    gst_bin_add_many(GST_BIN(pipeline_.get()), depay.get(), parse.get(), appsink.get(), nullptr);
-    const GstPadPtr entry{gst_element_get_static_pad(depay.get(), "sink")};
-    const bool linked = gst_element_link_many(depay.get(), parse.get(), appsink.get(), nullptr) &&
-                        gst_element_sync_state_with_parent(appsink.get()) &&
-                        gst_element_sync_state_with_parent(parse.get()) &&
-                        gst_element_sync_state_with_parent(depay.get()) &&
+    gst_bin_add(GST_BIN(pipeline_.get()), bin.get());
+    const GstPadPtr entry{gst_element_get_static_pad(bin.get(), "sink")};
+    const bool linked = gst_element_sync_state_with_parent(bin.get()) &&
                         gst_pad_link(pad, entry.get()) == GST_PAD_LINK_OK;
     if (!linked) return Error{ErrorCode::unavailable, "the receiving elements do not link"};
     return {};
@@ -164,8 +161,7 @@ void RtspSession::on_pad_added(GstElement*, GstPad* pad, gpointer self) {
     const std::string_view encoding =
         caps ? field(gst_caps_get_structure(caps.get(), 0), "encoding-name") : "";
     source.sink_.push(Connected{});
-    const Codec codec = encoding == "H265" ? Codec::h265 : Codec::h264;
-    if (auto linked = source.link_branch(pad, codec); !linked)
+    if (auto linked = source.link_branch(pad, encoding); !linked)
         source.lose({GapCause::encoder, linked.error().what});
 }
 

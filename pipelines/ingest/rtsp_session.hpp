@@ -16,7 +16,7 @@ namespace hd::ingest {
 class RtspSession {
   public:
     RtspSession(const link::RecorderSettings& settings, Clock& clock, Ingress& ingress)
-        : settings_(settings), clock_(clock), sink_(clock, ingress, {"camera", "stream as sent"}) {}
+        : settings_(settings), clock_(clock), sink_(clock, ingress) {}
 
     Result<void> start();                  // as Source::start
     Result<void> stop(BootTime deadline);  // as Source::stop
@@ -34,7 +34,7 @@ class RtspSession {
     static GstBusSyncReply on_message(GstBus*, GstMessage* message, gpointer self);
 
     Result<void> configure(GstElement* rtspsrc);
-    Result<void> link_branch(GstPad* pad, Codec codec);
+    Result<void> link_branch(GstPad* pad, std::string_view encoding);
     void lose(Lost lost);
 
     // Constant after start().
