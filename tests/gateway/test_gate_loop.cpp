@@ -85,7 +85,8 @@ struct GateFixture : WireFixture {
         return {};
     }
     std::optional<Reply> ask_gate(Client& client, int ms = 4000) {
-        REQUIRE(client.send("ask", "1", "{}", {{'n'}}).ok());
+        // Refused keys are told so by libzmq; then there is nothing to wait for.
+        if (!client.send("ask", "1", "{}", {{'n'}})) return std::nullopt;
         const BootTime end = system_clock().boot() + std::chrono::milliseconds(ms);
         while (system_clock().boot() < end) {
             REQUIRE(both(5).ok());
