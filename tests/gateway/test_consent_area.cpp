@@ -171,7 +171,7 @@ TEST_SUITE("gateway/consent/area") {
         CHECK_FALSE(touches_cell(square_around(-33.8, 151.2, 800), cell));
         // A triangle whose bounding box overlaps the cell but whose long side passes it by.
         const Area passing{
-            {407'160'000, -740'100'000}, {407'140'000, -740'030'000}, {407'160'000, -740'030'000}};
+            {407'160'000, -740'100'000}, {407'149'000, -740'030'000}, {407'160'000, -740'030'000}};
         CHECK_FALSE(touches_cell(passing, cell));
         const Area cutting{
             {407'160'000, -740'100'000}, {407'140'000, -740'060'000}, {407'160'000, -740'030'000}};

@@ -403,7 +403,7 @@ TEST_SUITE("gateway/consent/grant") {
             {"request ", "request 0", "line 3: request"},
             {"recipient age1", "recipient agx1", "line 4: recipient"},
             {"not-after 2026", "not-after 26", "line 5: not-after"},
-            {front, "", "line 6: must be \"headers ...\""},
+            {front, "", "grants nothing"},
             {front, front + front, "line 6: camera: a `range` line must follow"},
             {"range " + clip + " 7 20", "range " + clip + " 0 20", "1 <= first <= last"},
             {"range " + clip + " 7 20", "range " + clip + " 8 7", "1 <= first <= last"},
