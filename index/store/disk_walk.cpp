@@ -155,6 +155,8 @@ Result<JournalPart> read_journal_part(FileSystem& fs, const DataFolders& folders
     if (report->damaged_bytes > 0)
         findings.add({FindingKind::journal_damage, name,
                       fmt::format("{} damaged bytes were passed over", report->damaged_bytes)});
+    if (report->whole_until == 0 && report->torn_bytes > 0)
+        findings.add({FindingKind::journal_damage, name, "not one whole record"});
     part.whole_until = std::max(from, report->whole_until);
     return part;
 }
