@@ -60,7 +60,8 @@ void add_watch_verb(Frame& frame);       // watch
 void add_owner_verbs(Frame& frame);      // requests, show, approve, dismiss
 void add_approve_verb(Frame& frame);     // approve
 void add_export_verb(Frame& frame);      // export
-void add_requester_verbs(Frame& frame);  // ask, fetch
+void add_requester_verbs(Frame& frame);  // ask
+void add_fetch_verb(Frame& frame);       // fetch
 
 // Parses and runs. Never throws; prints errors to ctx.streams.err. The result is the exit code.
 int run(Context& ctx, int argc, const char* const* argv);

@@ -167,6 +167,9 @@ Row scope_facts(const OwnerSession& session, const Scope& scope, const consent::
 
 Result<int> approve_verb(Context& ctx, ApproveArgs& args) {
     HD_ASSIGN(const RequestId id, parse_id<RequestId>(args.request, "request"));
+    if (ctx.opt.key.empty())
+        return with_next(Error{ErrorCode::invalid, "approving needs the owner's secret key"},
+                         "add --key FILE, or --key - to read it from standard input");
     HD_ASSIGN(OwnerSession session, open_owner_session(ctx, args.owner_card));
     HD_ASSIGN(const FetchedRequest fetched, fetch_request(session, id));
     HD_ASSIGN(const Scope scope, choose_scope(ctx, args, session, fetched.trusted.request.request));
@@ -176,10 +179,10 @@ Result<int> approve_verb(Context& ctx, ApproveArgs& args) {
                                  .cameras = scope.cameras,
                                  .window = scope.window,
                                  .clips = clips,
-                                 .identities = {&session.identity, 1},
+                                 .identities = {&*session.identity, 1},
                                  .not_after = scope.not_after,
                                  .progress = {}};
-    auto made = consent::approve(input, session.signer);
+    auto made = consent::approve(input, *session.signer);
     if (!made && made.error().code == ErrorCode::not_found)
         return with_next(made.error(),
                          "look at `halfdoor clips` for that window; nothing was sent");

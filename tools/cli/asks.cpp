@@ -58,6 +58,18 @@ Result<std::string> ask_folder(Context& ctx, const RequestId& request) {
     return folder;
 }
 
+Result<void> use_kept_hub_card(Context& ctx, const TrustOptions& options,
+                               const RequestId& request) {
+    if (!ctx.opt.hub_card.empty()) return {};
+    std::string kept = options.saved;
+    if (kept.empty()) {
+        HD_ASSIGN(kept, ask_folder(ctx, request));
+    }
+    const std::string card = join(kept, "hub.card");
+    if (real_file_system().exists(card)) ctx.opt.hub_card = card;
+    return {};
+}
+
 Result<consent::ReleaseTrust> release_trust(Context& ctx, const TrustOptions& options,
                                             const std::optional<RequestId>& request,
                                             const std::string& release_folder,
@@ -73,9 +85,7 @@ Result<consent::ReleaseTrust> release_trust(Context& ctx, const TrustOptions& op
     if (kept.empty()) {
         HD_ASSIGN(kept, ask_folder(ctx, ledger::request_id_of(note)));
     }
-    const std::string saved_card = join(kept, "hub.card");
-    if (ctx.opt.hub_card.empty() && real_file_system().exists(saved_card))
-        ctx.opt.hub_card = saved_card;
+    HD_TRY(use_kept_hub_card(ctx, {{}, kept}, ledger::request_id_of(note)));
     if (ctx.opt.hub_card.empty())
         return with_next(Error{ErrorCode::invalid, "this needs the hub's card"},
                          "add --hub-card FILE (the one that was used to ask)");

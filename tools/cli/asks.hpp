@@ -21,6 +21,9 @@ struct TrustOptions {
 
 Result<std::string> ask_folder(Context& ctx, const RequestId& request);
 
+// Without --hub-card: the hub's card that was kept with the request, if it was.
+Result<void> use_kept_hub_card(Context& ctx, const TrustOptions& options, const RequestId& request);
+
 // What a release must fit: the request as sent, the hub's and the owner's keys. `release_folder`
 // may be empty; else its own request.note serves if nothing was kept (it must be signed by our
 // key). `identities` must outlive the result.

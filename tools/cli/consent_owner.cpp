@@ -48,9 +48,6 @@ Result<int> requests(Context& ctx, RequestsArgs& args) {
 
 Result<int> show(Context& ctx, ShowArgs& args) {
     HD_ASSIGN(const RequestId id, parse_id<RequestId>(args.request, "request"));
-    if (ctx.opt.key.empty())
-        return with_next(Error{ErrorCode::invalid, "show verifies the request against your policy"},
-                         "add --key FILE (the owner's)");
     HD_ASSIGN(OwnerSession session, open_owner_session(ctx, args.owner_card));
     HD_ASSIGN(const FetchedRequest fetched, fetch_request(session, id));
     if (args.note) {
@@ -93,9 +90,9 @@ void add_owner_verbs(Frame& frame) {
 
     auto one = std::make_shared<ShowArgs>();
     sub = frame.verb("Keys and consent", {"show", "Show one request, verified against your policy",
-                                          "  halfdoor show 5f0c... --key owner.key\n"});
+                                          "  halfdoor show 5f0c... --owner-card owner.card\n"});
     sub->add_option("request", one->request, "Request id (32 hex digits)")->required();
-    sub->add_option("--owner-card", one->owner_card, "For approvers: the owner's card");
+    sub->add_option("--owner-card", one->owner_card, "The owner's card, to verify with");
     sub->add_flag("--note", one->note, "Print the signed note itself");
     frame.on(sub, one, show);
 

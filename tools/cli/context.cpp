@@ -34,6 +34,10 @@ Result<bool> Context::ask_yes_no(std::string_view question) {
     return false;
 }
 
+Result<bool> Context::ask_at_terminal(std::string_view question) {
+    return streams.in_is_terminal ? ask_yes_no(question) : true;
+}
+
 Result<WallTime> Context::when(std::string_view text, std::string_view what) {
     auto t = parse_when(text, clock.wall());
     if (!t) return t.error().in(what);

@@ -56,6 +56,8 @@ class Context {
     // Yes or no from the person at the terminal; --yes answers. Without a terminal: refused, and
     // the error names --yes.
     Result<bool> ask_yes_no(std::string_view question);
+    // The same for steps that a person can still take back: without a terminal it goes on.
+    Result<bool> ask_at_terminal(std::string_view question);
 
     // A point of time from the command line. `what` names the option in the error.
     Result<WallTime> when(std::string_view text, std::string_view what);

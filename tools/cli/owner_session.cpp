@@ -76,7 +76,7 @@ Result<HubId> meet_hub(Context& ctx, wire::Client& hub) {
 }
 
 struct Standing {
-    ledger::NoteSigner signer;
+    std::optional<ledger::NoteSigner> signer;
     ledger::NoteKey owner;
     consent::SignedPolicy policy;
 };
@@ -107,6 +107,15 @@ Result<Standing> find_standing(Context& ctx, const std::string& owner_card, std:
     return Standing{std::move(approver), card.card.note, std::move(policy)};
 }
 
+// Nothing will be signed: only the policy is verified.
+Result<Standing> find_reader_standing(Context& ctx, const std::string& owner_card,
+                                      std::string_view note) {
+    HD_ASSIGN(const ledger::NoteKey owner, find_owner_key(ctx, owner_card));
+    auto policy = consent::parse_policy(note, owner);
+    if (!policy) return policy.error().in("the hub's policy");
+    return Standing{std::nullopt, owner, std::move(*policy)};
+}
+
 }  // namespace
 
 std::string OwnerSession::name_of(const CameraId& camera) const {
@@ -126,15 +135,19 @@ Result<CameraId> OwnerSession::camera(const std::string& id_or_name) const {
 }
 
 Result<OwnerSession> open_owner_session(Context& ctx, const std::string& owner_card) {
-    HD_ASSIGN(seal::Identity identity, load_identity(ctx));
+    std::optional<seal::Identity> identity;
+    if (!ctx.opt.key.empty()) {
+        HD_ASSIGN(identity, load_identity(ctx));
+    }
     HD_ASSIGN(wire::Client hub, connect_hub(ctx, Endpoint::owner));
     HD_ASSIGN(const HubId id, meet_hub(ctx, hub));
     HD_ASSIGN(const wire::Reply reply, ask_hub(hub, "policy"));
     if (reply.binary.empty() || reply.binary.front().empty())
         return with_next(Error{ErrorCode::not_found, "the hub has no policy yet"},
                          "sign and apply the first: halfdoor policy --help");
-    HD_ASSIGN(Standing standing,
-              find_standing(ctx, owner_card, as_text(reply.binary.front()), identity));
+    const std::string_view note = as_text(reply.binary.front());
+    HD_ASSIGN(Standing standing, identity ? find_standing(ctx, owner_card, note, *identity)
+                                          : find_reader_standing(ctx, owner_card, note));
     if (standing.policy.policy.hub != id)
         return Error{ErrorCode::refused, "the hub's card and its policy name different hubs"};
     HD_ASSIGN(const HubMemory memory, recall_hub(ctx, id));

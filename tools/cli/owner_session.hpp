@@ -1,6 +1,7 @@
 // The owner's side of consent: a hub that is believed only as far as signatures reach.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -14,8 +15,8 @@ namespace hd::cli {
 // tool has seen.
 struct OwnerSession {
     wire::Client hub;
-    seal::Identity identity;
-    ledger::NoteSigner signer;  // the owner's, or the approver's
+    std::optional<seal::Identity> identity;    // none: reading only
+    std::optional<ledger::NoteSigner> signer;  // the owner's, or the approver's
     ledger::NoteKey owner;
     HubId hub_id;
     consent::SignedPolicy policy;
@@ -26,6 +27,7 @@ struct OwnerSession {
     std::string name_of(const CameraId& camera) const;
     Result<CameraId> camera(const std::string& id_or_name) const;
 };
+// With --key: ours, ready to sign. Without: for reading, under the owner of find_owner_key().
 Result<OwnerSession> open_owner_session(Context& ctx, const std::string& owner_card);
 
 // A request, fetched and verified against the policy. `body` is empty if the hub has none (any

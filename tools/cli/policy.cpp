@@ -99,8 +99,9 @@ Result<int> policy_sign(Context& ctx, SignArgs& args) {
         ctx.warn(
             "Mind: your own key is not among the recipients. What is recorded under this "
             "policy, you cannot open.");
-    HD_ASSIGN(const bool yes, ctx.ask_yes_no(fmt::format("Sign policy {} for hub {}?",
-                                                         draft->number, to_string(draft->hub))));
+    HD_ASSIGN(const bool yes,
+              ctx.ask_at_terminal(
+                  fmt::format("Sign policy {} for hub {}?", draft->number, to_string(draft->hub))));
     if (!yes) return kNo;
     HD_ASSIGN(const consent::SignedPolicy done, consent::sign_policy(*draft, owner));
     HD_TRY(write_new_file({args.output, 0644, args.force}, done.bytes));

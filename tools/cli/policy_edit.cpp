@@ -55,12 +55,14 @@ Result<void> remove_named(List& list, const std::string& name, std::string_view 
     return Error{ErrorCode::not_found, fmt::format("no {} is called \"{}\"", what, name)};
 }
 
+// Reaching this card's owner by telephone is the person's part; a script gets the fingerprint to
+// show. Nothing is in force before the owner signs.
 Result<void> compare_fingerprint(Context& ctx, const ledger::SignedCard& card) {
-    HD_ASSIGN(const bool same,
-              ctx.ask_yes_no(fmt::format("The card of {} \"{}\" has the fingerprint\n  {}\nIs that "
-                                         "what they read out to you?",
+    const std::string what = fmt::format("The card of {} \"{}\" has the fingerprint {}",
                                          ledger::to_string(card.card.kind), card.card.name,
-                                         ledger::fingerprint(card.hash))));
+                                         ledger::fingerprint(card.hash));
+    if (!ctx.streams.in_is_terminal || ctx.opt.yes) ctx.note(what);
+    HD_ASSIGN(const bool same, ctx.ask_at_terminal(what + "\nIs that what they read out to you?"));
     if (same) return {};
     return Error{ErrorCode::refused, "the fingerprint was not confirmed; nothing was written"};
 }

@@ -99,9 +99,19 @@ Result<int> follow(Context& ctx, WatchArgs& args, wire::Subscriber& events) {
     return args.count > 0 && shown < args.count && stop_asked == 0 ? kNo : kOk;
 }
 
+// --connect names the owner's socket; events have one of their own beside it.
+Result<std::string> events_address(const std::string& connect, const std::string& events) {
+    if (!events.empty() || connect.empty()) return events;
+    const std::string_view owner = "owner.sock";
+    if (connect.starts_with("ipc://") && connect.ends_with(owner))
+        return connect.substr(0, connect.size() - owner.size()) + "events.sock";
+    return with_next(Error{ErrorCode::invalid, "events come from an address of their own"},
+                     "add --events ADDRESS (docs/protocol.md lists the endpoints)");
+}
+
 Result<int> watch(Context& ctx, WatchArgs& args) {
     const std::string connect = ctx.opt.connect;
-    if (!args.events.empty()) ctx.opt.connect = args.events;
+    HD_ASSIGN(ctx.opt.connect, events_address(connect, args.events));
     auto settings = hub_settings(ctx, Endpoint::events);
     ctx.opt.connect = connect;
     if (!settings) return settings.error();

@@ -1,17 +1,15 @@
-// ask and fetch: the requester's side.
+// ask: a signed request to one hub, and the answer by level.
 #include <charconv>
 #include <cmath>
 
 #include <fmt/format.h>
 
 #include "gateway/consent/answer.hpp"
-#include "gateway/consent/release.hpp"
 #include "index/base/encoding.hpp"
 #include "tools/cli/app.hpp"
 #include "tools/cli/asks.hpp"
 #include "tools/cli/hub.hpp"
 #include "tools/cli/keys.hpp"
-#include "tools/cli/progress.hpp"
 #include "tools/cli/when.hpp"
 
 namespace hd::cli {
@@ -19,15 +17,9 @@ namespace {
 
 struct AskArgs {
     std::string from, to, area, around, offence, case_number, contact, text, amends, save;
+    std::string again;
     std::string lifetime = "7d";
     std::string owner_card;
-};
-
-struct FetchArgs {
-    std::string request;
-    std::string output;
-    std::int64_t wait_s = 0;
-    TrustOptions trust;
 };
 
 Result<double> degrees(std::string_view text) {
@@ -144,119 +136,89 @@ void show_answer(Context& ctx, const std::string& id, const consent::Answer& ans
                            "or not looked at yet.");
 }
 
-Result<int> ask(Context& ctx, AskArgs& args) {
-    if (ctx.opt.hub_card.empty())
-        return with_next(Error{ErrorCode::invalid, "ask needs to know the hub"},
-                         "add --hub-card FILE (its owner sends it; compare its fingerprint)");
-    HD_ASSIGN(const ledger::SignedCard hub_card, load_hub_card(ctx));
-    HD_ASSIGN(const seal::Identity identity, load_identity(ctx));
+// What goes to the hub: exact bytes, and where they are kept.
+struct Letter {
+    std::string note, body, folder;
+};
+
+Result<Letter> write_letter(Context& ctx, const AskArgs& args, const ledger::SignedCard& hub,
+                            const seal::Identity& identity) {
     HD_ASSIGN(const consent::MadeRequest made,
-              make(ctx, args, ledger::hub_id(hub_card.card.note.key), identity));
-    const RequestId id = ledger::request_id(made.request.hash);
-    std::string folder = args.save;
-    if (folder.empty()) {
-        HD_ASSIGN(folder, ask_folder(ctx, id));
+              make(ctx, args, ledger::hub_id(hub.card.note.key), identity));
+    Letter out{made.request.bytes, made.private_body, args.save};
+    if (out.folder.empty()) {
+        HD_ASSIGN(out.folder, ask_folder(ctx, ledger::request_id(made.request.hash)));
     } else {
-        HD_TRY(real_file_system().make_folders(folder, 0700));
+        HD_TRY(real_file_system().make_folders(out.folder, 0700));
+        if (real_file_system().exists(join(out.folder, "request.note")))
+            return with_next(Error{ErrorCode::invalid, out.folder + " holds a request already"},
+                             "choose another folder, or send that one again with --again");
     }
-    // Kept before it is sent: an answer that gets lost on the way can be asked for again.
-    HD_TRY(keep(folder, "request.note", made.request.bytes));
-    HD_TRY(keep(folder, "private.txt", made.private_body));
-    HD_TRY(keep(folder, "hub.card", hub_card.bytes));
-    if (!args.owner_card.empty()) {
+    // Kept before it is sent: an answer that gets lost on the way can be asked for again. Always in
+    // this tool's own memory too, so that `fetch` needs nothing but the id.
+    HD_ASSIGN(const std::string own, ask_folder(ctx, ledger::request_id(made.request.hash)));
+    for (const std::string& folder : {out.folder, own}) {
+        HD_TRY(keep(folder, "request.note", out.note));
+        HD_TRY(keep(folder, "private.txt", out.body));
+        HD_TRY(keep(folder, "hub.card", hub.bytes));
+        if (args.owner_card.empty()) continue;
         HD_ASSIGN(const std::string owner,
                   read_text(ctx, args.owner_card, "--owner-card", ledger::kMaxNoteBytes));
         HD_TRY(keep(folder, "owner.card", owner));
     }
+    return out;
+}
+
+// The same bytes as before: the hub gives the same answer, and counts nothing.
+Result<Letter> read_letter(Context& ctx, const AskArgs& args) {
+    Letter out{{}, {}, args.again};
+    if (parse_id<RequestId>(args.again, "--again")) {
+        HD_ASSIGN(const RequestId id, parse_id<RequestId>(args.again, "--again"));
+        HD_ASSIGN(out.folder, ask_folder(ctx, id));
+    }
+    HD_ASSIGN(out.note, read_text(ctx, join(out.folder, "request.note"), "--again",
+                                  consent::kMaxRequestBytes));
+    HD_ASSIGN(out.body, read_text(ctx, join(out.folder, "private.txt"), "--again",
+                                  consent::kMaxPrivateBytes));
+    return out;
+}
+
+Result<void> require_asking(const AskArgs& args) {
+    for (const auto& [name, value] :
+         {std::pair<const char*, const std::string&>{"--from", args.from},
+          {"--to", args.to},
+          {"--offence", args.offence},
+          {"--case", args.case_number},
+          {"--contact", args.contact}})
+        if (value.empty())
+            return with_next(Error{ErrorCode::invalid, fmt::format("ask needs {}", name)},
+                             "halfdoor ask --help has an example");
+    return {};
+}
+
+Result<int> ask(Context& ctx, AskArgs& args) {
+    if (ctx.opt.hub_card.empty())
+        return with_next(Error{ErrorCode::invalid, "ask needs to know the hub"},
+                         "add --hub-card FILE (its owner sends it; compare its fingerprint)");
+    if (args.again.empty()) HD_TRY(require_asking(args));
+    HD_ASSIGN(const ledger::SignedCard hub_card, load_hub_card(ctx));
+    HD_ASSIGN(const seal::Identity identity, load_identity(ctx));
+    HD_ASSIGN(const Letter letter, args.again.empty() ? write_letter(ctx, args, hub_card, identity)
+                                                      : read_letter(ctx, args));
+    const Digest hash = ledger::note_hash(letter.note);
+    const std::string id = to_string(ledger::request_id(hash));
     HD_ASSIGN(wire::Client hub, connect_hub(ctx, Endpoint::requester));
-    const std::string& note = made.request.bytes;
-    const std::string& body = made.private_body;
-    HD_ASSIGN(const wire::Reply reply,
-              ask_hub(hub, "ask", "{}",
-                      {Bytes(note.begin(), note.end()), Bytes(body.begin(), body.end())}));
+    HD_ASSIGN(const wire::Reply reply, ask_hub(hub, "ask", "{}",
+                                               {Bytes(letter.note.begin(), letter.note.end()),
+                                                Bytes(letter.body.begin(), letter.body.end())}));
     if (reply.binary.empty()) return Error{ErrorCode::corrupt, "the hub sent no answer"};
     HD_ASSIGN(const std::string bytes, unpack_page(reply.binary.front()));
     HD_ASSIGN(const consent::Answer answer, consent::parse_answer(bytes, hub_card.card.note));
-    if (answer.request != made.request.hash)
+    if (answer.request != hash)
         return Error{ErrorCode::refused, "the hub answered another request than this one"};
-    HD_TRY(keep(folder, "answer.note", bytes));
-    show_answer(ctx, to_string(id), answer, folder);
-    ctx.note(fmt::format("  next, if the owner approves: halfdoor fetch {} -o release ...",
-                         to_string(id)));
-    return kOk;
-}
-
-// Asks for part 0 until there is a release or the time is over. not_found: there is none.
-Result<wire::Reply> first_part(Context& ctx, wire::Client& hub, const RequestId& id,
-                               std::int64_t wait_s) {
-    const BootTime end = ctx.clock.boot() + std::chrono::seconds(wait_s);
-    while (true) {
-        wire::JsonWriter json;
-        json.begin_object().field("request", id).field("part", 0).end_object();
-        HD_ASSIGN(wire::Reply reply, ask_hub(hub, "fetch", json.text()));
-        if (reply.body.bool_or("released", false)) return reply;
-        if (ctx.clock.boot() >= end)
-            return with_next(
-                Error{ErrorCode::not_found, "there is no release for this request"},
-                "it may be waiting, put away, over, or unknown: that looks the same. Try later");
-        ctx.clock.sleep_until(ctx.clock.boot() + std::chrono::seconds(1));
-    }
-}
-
-Result<consent::ReleaseSummary> fetch_release(Context& ctx, wire::Client& hub, const RequestId& id,
-                                              wire::Reply first, consent::ReleaseReader& reader) {
-    const std::int64_t parts = first.body.int_or("parts", 0);
-    Progress progress(ctx, "parts fetched",
-                      static_cast<std::uint64_t>(std::max<std::int64_t>(parts, 0)));
-    wire::Reply reply = std::move(first);
-    for (std::int64_t part = 0; part < parts; ++part) {
-        if (part > 0) {
-            wire::JsonWriter json;
-            json.begin_object().field("request", id).field("part", part).end_object();
-            HD_ASSIGN(reply, ask_hub(hub, "fetch", json.text()));
-            if (!reply.body.bool_or("released", false))
-                return Error{ErrorCode::not_found, "the release ended while it was being fetched"};
-        }
-        if (reply.binary.empty()) return Error{ErrorCode::corrupt, "the hub sent an empty part"};
-        HD_TRY(reader.feed(reply.binary.front()));
-        progress.update(static_cast<std::uint64_t>(part) + 1);
-    }
-    return reader.finish();
-}
-
-Result<int> fetch(Context& ctx, FetchArgs& args) {
-    HD_ASSIGN(const RequestId id, parse_id<RequestId>(args.request, "request"));
-    HD_ASSIGN(seal::Identity identity, load_identity(ctx));
-    HD_ASSIGN(const consent::ReleaseTrust trust,
-              release_trust(ctx, args.trust, id, {}, {&identity, 1}));
-    if (ledger::request_id_of(trust.request_note) != id)
-        return Error{ErrorCode::invalid, "--saved is the folder of another request"};
-    HD_ASSIGN(wire::Client hub, connect_hub(ctx, Endpoint::requester));
-    HD_ASSIGN(wire::Reply first, first_part(ctx, hub, id, args.wait_s));
-    HD_ASSIGN(consent::ReleaseFolderWriter folder,
-              consent::ReleaseFolderWriter::create(real_file_system(), args.output));
-    consent::ReleaseReader reader(
-        trust,
-        [&](std::string_view request, std::string_view answer, std::string_view grant) {
-            return folder.notes(request, answer, grant);
-        },
-        [&](const consent::VerifiedPiece& piece) { return folder.piece(piece); });
-    auto summary = fetch_release(ctx, hub, id, std::move(first), reader);
-    if (!summary) {
-        // A release that does not verify must not lie around looking like one.
-        real_file_system().remove_tree(args.output).ignore();
-        return summary.error();
-    }
-    HD_TRY(folder.finish(*summary));
-    ctx.out.facts({{"release", args.output},
-                   {"request", to_string(id)},
-                   {"granted_by", summary->granter},
-                   {"clips", summary->clips},
-                   {"pieces", summary->pieces},
-                   {"frames", summary->frames},
-                   {"bytes", summary->video_bytes, short_bytes(summary->video_bytes)},
-                   {"verified", "signatures, hashes, header MACs, identities, windows"}});
-    ctx.note(fmt::format("  next: halfdoor open {} --key ... -o released.mp4", args.output));
+    HD_TRY(keep(letter.folder, "answer.note", bytes));
+    show_answer(ctx, id, answer, letter.folder);
+    ctx.note(fmt::format("  next, if the owner approves: halfdoor fetch {} -o release ...", id));
     return kOk;
 }
 
@@ -268,19 +230,21 @@ std::string offence_list() {
 }
 
 void add_ask_options(CLI::App* sub, AskArgs& a) {
-    sub->add_option("--from", a.from, "Begin of the window")->required();
-    sub->add_option("--to", a.to, "End of the window, not included")->required();
+    sub->add_option("--from", a.from, "Begin of the window");
+    sub->add_option("--to", a.to, "End of the window, not included");
     sub->add_option("--area", a.area, "Corners in degrees: \"LAT,LON;LAT,LON;LAT,LON\"");
     sub->add_option("--around", a.around, "LAT,LON,METRES: a square of so many metres");
-    sub->add_option("--offence", a.offence, "One of the list below")->required();
-    sub->add_option("--case", a.case_number, "Your case number; private")->required();
-    sub->add_option("--contact", a.contact, "How the owner reaches you; private")->required();
+    sub->add_option("--offence", a.offence, "One of the list below");
+    sub->add_option("--case", a.case_number, "Your case number; private");
+    sub->add_option("--contact", a.contact, "How the owner reaches you; private");
     sub->add_option("--text", a.text, "A few words to the owner; private");
     sub->add_option("--expires", a.lifetime,
                     "How long the request stands (default 7d, at most 30d)");
     sub->add_option("--amends", a.amends, "SHA-256 of an earlier request that this one corrects");
     sub->add_option("--save", a.save,
                     "Folder for note and answer (default: remembered in --state)");
+    sub->add_option("--again", a.again,
+                    "Folder or id of an earlier request: send it again, for the same answer");
     sub->add_option("--owner-card", a.owner_card,
                     "The owner's card: kept, to verify the release with");
 }
@@ -302,24 +266,7 @@ owner chose for you, possibly nothing, and never video.
 Offences: )" + offence_list() + "\n"});
     add_ask_options(sub, *a);
     frame.on(sub, a, ask);
-
-    auto f = std::make_shared<FetchArgs>();
-    sub = frame.verb(
-        "Requesters",
-        {"fetch", "Fetch and verify what the owner released",
-         R"(Verifies while it comes: the owner's grant for this very request, every hash and every seal.
-
-  halfdoor fetch 5f0c... --connect tcp://192.0.2.7:7443 --hub-card hub.card --key police.key \
-      --owner-card owner.card -o release
-  halfdoor open release --key police.key -o released.mp4
-
-Exit 1: there is nothing to fetch. Whether it is waiting, put away or over looks the same.
-)"});
-    sub->add_option("request", f->request, "Request id, as `ask` printed it")->required();
-    sub->add_option("-o,--output", f->output, "Folder to make")->required();
-    sub->add_option("--wait", f->wait_s, "Try for so many seconds");
-    add_trust_options(sub, f->trust);
-    frame.on(sub, f, fetch);
+    add_fetch_verb(frame);
 }
 
 }  // namespace hd::cli
