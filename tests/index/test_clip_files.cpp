@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include <doctest/doctest.h>
 
 #include "index/clip/clip_check.hpp"
@@ -319,6 +321,21 @@ TEST_SUITE("index/clip/recover") {
         CHECK(recovered->cut_bytes > 150);
         CHECK(recovered->summary->reason == EndReason::recovered);
         CHECK(read_summary(fs, kPath).value() == *recovered->summary);
+    }
+
+    TEST_CASE("a last piece whose head reached the disk and whose bytes did not is cut") {
+        MemoryFileSystem fs;
+        ClipWriter writer = begun(fs, 4);
+        const PieceEntry last = walk(fs, kPath + ".part", WalkDepth::heads)->table.back();
+        Bytes part = fs.read(kPath + ".part", 1 << 20).value();
+        std::fill(part.begin() + static_cast<std::ptrdiff_t>(last.age_offset), part.end(),
+                  std::uint8_t{0});
+        fs.put(kPath + ".part", part);
+        const auto recovered = recover_part(fs, "clips", kName + ".part");
+        REQUIRE(recovered.ok());
+        CHECK(recovered->summary->pieces == 3);
+        CHECK(recovered->cut_bytes == last.age_offset + last.age_size - last.offset);
+        CHECK(check_clip(fs, kPath, CheckLevel::hash).good());
     }
 
     TEST_CASE("a crash between footer and rename keeps the reason that the footer says") {
