@@ -11,12 +11,14 @@ namespace {
 
 // How many clips the planner reads of a camera at a time.
 constexpr std::uint32_t kPage = 200;
+// 9999-12-31T23:59:59.999999Z, the last instant that a window may name.
+constexpr WallTime kEndOfTime{253'402'300'799'999'999};
 
 // Gives a camera's clips oldest first, a page at a time.
 class OldestFirst {
   public:
     OldestFirst(const store::Store& store, CameraId camera) : store_(&store) {
-        query_.window = {WallTime{0}, WallTime{INT64_MAX / 4}};
+        query_.window = {WallTime{0}, kEndOfTime};
         query_.cameras = {camera};
         query_.limit = kPage;
     }
@@ -24,7 +26,11 @@ class OldestFirst {
         while (at_ == page_.size()) {
             if (last_) return std::nullopt;
             auto answer = store_->window(query_);
-            if (!answer) return std::nullopt;
+            if (!answer) {
+                log::warn("retention.read_failed", "error=\"{}\"", answer.error().what);
+                last_ = true;
+                return std::nullopt;
+            }
             page_ = std::move(answer->clips);
             at_ = 0;
             query_.cursor = answer->next_cursor;

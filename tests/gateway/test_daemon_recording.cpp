@@ -138,7 +138,7 @@ TEST_SUITE("gateway/daemon/recording") {
     TEST_CASE("kill -9 of a recorder costs its camera less than 5 seconds") {
         TestHub hub({camera(1, "door", "piece_ms=40/pieces=1000")});
         hub.start();
-        CHECK(hub.wait_for([&] { return hub.camera_state("door") == "recording"; }));
+        CHECK(hub.wait_for([&] { return !hub.status().text_or("durable_until", "").empty(); }));
         const auto before = hub.recorders();
         REQUIRE(before.size() == 1);
         ::kill(*before.begin(), SIGKILL);
@@ -202,7 +202,7 @@ TEST_SUITE("gateway/daemon/recording") {
     TEST_CASE("a camera waits while no policy rules, and is recorded as soon as one does") {
         TestHub hub({camera(1, "door", "piece_ms=40/pieces=10")}, false);
         hub.start();
-        CHECK(hub.camera_state("door") == "stopped");
+        CHECK(hub.wait_for([&] { return hub.camera_state("door") == "stopped"; }));
         const auto status = hub.status();
         CHECK(status.array_or_empty("warnings").size() >= 1);
         CHECK(hub.recorders().empty());
