@@ -101,19 +101,19 @@ void ClipDisk::take(WriteJournal& job) { complain(write_record(job.record)); }
 
 void ClipDisk::take(OpenGap& job) {
     complain(catch_up());
-    if (gap_open_) return;
+    if (gap_) return;
     complain(write_record(
         journal::GapBegan{.when = job.when, .cause = job.cause, .detail = job.detail}));
-    gap_open_ = true;
+    gap_ = job.cause;
     events_.push_back(GapStands{true, job.when, job.cause, job.detail});
 }
 
 void ClipDisk::take(CloseGap& job) {
     complain(catch_up());
-    if (!gap_open_) return;
+    if (!gap_) return;
     complain(write_record(journal::GapEnded{.when = job.when}));
-    gap_open_ = false;
-    events_.push_back(GapStands{.open = false, .when = job.when, .cause = {}, .detail = {}});
+    events_.push_back(GapStands{
+        .open = false, .when = job.when, .cause = *std::exchange(gap_, {}), .detail = {}});
 }
 
 Result<void> ClipDisk::write_record(const journal::CameraRecord& record) {
@@ -135,10 +135,10 @@ Result<void> ClipDisk::catch_up() {
                             [this](const journal::Record& record, std::uint64_t) {
                                 const auto decoded = journal::decode_camera_record(record);
                                 if (!decoded) return;
-                                if (std::holds_alternative<journal::GapBegan>(*decoded))
-                                    gap_open_ = true;
+                                if (const auto* gap = std::get_if<journal::GapBegan>(&*decoded))
+                                    gap_ = gap->cause;
                                 if (std::holds_alternative<journal::GapEnded>(*decoded))
-                                    gap_open_ = false;
+                                    gap_.reset();
                             }));
     journal_read_ = std::max(journal_read_, report.whole_until);
     return {};

@@ -60,7 +60,7 @@ class ClipDisk {
     std::optional<clip::PieceIdentity> newest_;  // appended and not synced
     std::optional<journal::Writer> journal_;
     std::uint64_t journal_read_ = 0;
-    bool gap_open_ = false;
+    std::optional<journal::GapCause> gap_;  // the open one's cause
     std::uint32_t sync_ms_max_ = 0;
     std::vector<DiskEvent> events_;
     log::RateLimit fail_log_{60'000'000};
