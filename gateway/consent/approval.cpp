@@ -71,7 +71,8 @@ Result<void> check_input(const ApprovalInput& input) {
 struct Chosen {
     const ClipBundle* bundle = nullptr;
     PieceRange range;
-    std::vector<std::size_t> pieces;  // indices, init first
+    std::vector<std::size_t> pieces;       // indices, init first
+    std::vector<std::uint32_t> sequences;  // of the same pieces
     Micros length{0};
 };
 
@@ -88,7 +89,9 @@ Result<std::vector<Chosen>> choose(const ApprovalInput& input) {
         HD_TRY(check_range(clip.pieces, *range, input.window));
         HD_ASSIGN(auto pieces, pieces_of_range(clip.pieces, *range));
         const Micros length = clip.pieces[pieces.back()].utc_end - clip.pieces[pieces[1]].utc_begin;
-        out.push_back({&bundle, *range, std::move(pieces), length});
+        std::vector<std::uint32_t> sequences;
+        for (const std::size_t i : pieces) sequences.push_back(clip.pieces[i].sequence);
+        out.push_back({&bundle, *range, std::move(pieces), std::move(sequences), length});
     }
     // The clips of a camera stand together in a grant.
     std::stable_sort(out.begin(), out.end(), [](const Chosen& a, const Chosen& b) {
@@ -144,11 +147,11 @@ Result<Approval> approve(const ApprovalInput& input, const ledger::NoteSigner& s
     Bytes headers;
     Micros length{0};
     for (const Chosen& c : chosen) {
-        for (const std::size_t i : c.pieces) {
+        for (std::size_t n = 0; n < c.pieces.size(); ++n) {
             if (input.progress) input.progress(grant.headers, total);
-            const PieceBundle& piece = c.bundle->pieces[i];
-            const std::string name = fmt::format("clip {}, piece {} of {}", to_string(c.range.clip),
-                                                 i, c.bundle->pieces.size());
+            const PieceBundle& piece = c.bundle->pieces[c.pieces[n]];
+            const std::string name =
+                fmt::format("clip {}, piece {}", to_string(c.range.clip), c.sequences[n]);
             auto key = open_piece_key(c.bundle->clip_header, piece, input.identities);
             if (!key) return refuse(name + ": " + key.error().what);
             auto header = seal::replace_header(piece.original_header, *key,

@@ -148,7 +148,7 @@ struct Intake {
     Breach breach;                         // breach
 };
 // Decides purely. The order of the rules is fixed and documented, so the same note gets the same
-// error. A replay is recognised first (by hash, for the same card) and is never judged again.
+// error. A replay is recognised by hash, right after the signature, and is never judged again.
 Intake judge_request(const IntakeContext& context, std::string_view note,
                      std::string_view private_body);
 

@@ -225,6 +225,17 @@ TEST_SUITE("gateway/consent/request") {
         CHECK(i.breach.code == ErrorCode::refused);
     }
 
+    TEST_CASE("a renewed card with the same keys does not make a replay a new request") {
+        Household home;
+        const auto [made, book] = test::take_request(home);
+        const auto renewed =
+            ledger::make_person_card(home.requester_secret, ledger::CardKind::requester, "New Name")
+                .value();
+        home.policy.requesters.front() =
+            requester_from_card(renewed, "county police", Level::clips).value();
+        CHECK(judge(home, book, made).kind == Intake::Kind::replay);
+    }
+
     TEST_CASE("at most two requests for one case, however it is spelt or salted") {
         const Household home;
         ledger::RequestBook book;
