@@ -77,26 +77,35 @@ Result<void> derive_days(const Store::Impl& impl, const CameraId& camera, const 
     return {};
 }
 
-// Puts a day's quarters into the buckets of an answer that it falls into.
+// Adds a day's quarters or hours to the buckets of an answer. Buckets are whole quarters, hours or
+// days and begin on UTC edges, so one division finds the place of a whole day.
 struct Target {
     TimeSpan window;
     std::int64_t bucket_us;
     CameraCoverage& out;
 
-    void add(std::int64_t at_us, std::uint32_t ms, std::uint32_t clips) const {
-        if ((ms == 0 && clips == 0) || at_us < window.begin.us || at_us >= window.end.us) return;
-        const auto i = static_cast<std::size_t>((at_us - window.begin.us) / bucket_us);
-        out.covered_ms[i] += ms;
-        out.clips[i] += clips;
+    template <std::size_t N>
+    void add(std::uint32_t day, const std::array<std::uint32_t, N>& ms,
+             const std::array<std::uint32_t, N>& clips) const {
+        const std::int64_t per_bucket = std::max<std::int64_t>(1, bucket_us / (kDayUs / N));
+        const std::int64_t first = (day * kDayUs - window.begin.us) / bucket_us;
+        const auto size = static_cast<std::int64_t>(out.covered_ms.size());
+        std::int64_t at = first, in_bucket = 0;
+        for (std::size_t i = 0; i < N; ++i) {
+            if (at >= 0 && at < size) {
+                out.covered_ms[static_cast<std::size_t>(at)] += ms[i];
+                out.clips[static_cast<std::size_t>(at)] += clips[i];
+            }
+            if (++in_bucket == per_bucket) {
+                in_bucket = 0;
+                ++at;
+            }
+        }
     }
     void add_quarters(std::uint32_t day, const DayCoverage& c) const {
-        for (std::uint32_t q = 0; q < 96; ++q)
-            add(day * kDayUs + q * kQuarterUs, c.covered_ms[q], c.clips[q]);
+        add(day, c.covered_ms, c.clips);
     }
-    void add_hours(std::uint32_t day, const HourSums& c) const {
-        for (std::uint32_t h = 0; h < 24; ++h)
-            add(day * kDayUs + h * kHourUs, c.covered_ms[h], c.clips[h]);
-    }
+    void add_hours(std::uint32_t day, const HourSums& c) const { add(day, c.covered_ms, c.clips); }
 };
 
 }  // namespace
