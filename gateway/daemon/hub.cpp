@@ -75,6 +75,10 @@ Result<void> Hub::open_parts() {
     if (!first_config_.requester.listen.empty()) {
         HD_ASSIGN(gate_program_,
                   program_path(hub.gate_program, "halfdoor-gate", options_.libexec_folder));
+        // `halfdoor init` makes it and puts its public half on the hub's card; without it the
+        // gate would not start.
+        HD_TRY(wire::read_or_make_curve_key(
+            join(join(hub.data_folder, "hub"), ledger::kRequesterCurveFile)));
     }
     HD_ASSIGN(index_, IndexWorker::open({.data_folder = hub.data_folder,
                                          .runtime_folder = hub.runtime_folder,

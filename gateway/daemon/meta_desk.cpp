@@ -13,6 +13,9 @@ namespace {
 
 // Rows looked at for the gaps of one question; a year of four cameras.
 constexpr int kGapPages = 200;
+// Of clips that wait for the clock: a boot that never gets the time, one clip a minute of eight
+// cameras, for ten hours.
+constexpr std::uint32_t kMaxPending = 5000;
 
 void write_clip(JsonWriter& out, const store::ClipRow& row, std::string_view state) {
     std::string path = store::clip_path(row);
@@ -91,6 +94,17 @@ Result<std::vector<store::GapRow>> MetaDesk::all_gaps(store::WindowQuery query) 
     return out;
 }
 
+// Clips whose UTC is not known stand at the end, if what their files say lies in the window.
+Result<void> MetaDesk::write_pending(JsonWriter& out, const store::WindowQuery& query) const {
+    HD_ASSIGN(const auto pending, wiring_.store.pending(kMaxPending));
+    for (const store::PendingClip& clip : pending) {
+        const bool asked = query.cameras.empty() ||
+                           std::ranges::find(query.cameras, clip.row.camera) != query.cameras.end();
+        if (asked && clip.row.span().overlaps(query.window)) write_clip(out, clip.row, "pending");
+    }
+    return {};
+}
+
 VerbResult MetaDesk::clips(const wire::Request& request) const {
     JsonFields in(request.body);
     store::WindowQuery query;
@@ -109,6 +123,7 @@ VerbResult MetaDesk::clips(const wire::Request& request) const {
     for (const store::ClipRow& row : answer.clips) {
         write_clip(out, row, row.open ? "open" : "closed");
     }
+    if (answer.next_cursor.empty()) HD_TRY(write_pending(out, query));
     out.end_array();
     if (gaps && query.cursor.empty()) {
         HD_ASSIGN(const auto rows, all_gaps(query));

@@ -51,6 +51,7 @@ class MetaDesk {
 
   private:
     Result<std::vector<store::GapRow>> all_gaps(store::WindowQuery query) const;
+    Result<void> write_pending(wire::JsonWriter& out, const store::WindowQuery& query) const;
     Wiring wiring_;
 };
 

@@ -2,6 +2,7 @@
 // locks are leaves and held only to copy.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -71,10 +72,14 @@ class StatusBoard {
     bool clear(const std::string& name);
     std::map<std::string, Health> health() const;
 
+    void count_notice() { ++notices_; }
+    std::uint64_t notices() const { return notices_; }
+
     void set_walls(std::vector<Wall> walls);
     std::vector<Wall> walls() const;
 
   private:
+    std::atomic<std::uint64_t> notices_{0};
     mutable std::mutex mutex_;  // A leaf.
     std::map<CameraId, CameraStatus> cameras_;
     IndexStatus index_;

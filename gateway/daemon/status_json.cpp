@@ -167,6 +167,7 @@ std::string status_json(const StatusFacts& facts, const StatusBoard& board) {
     out.end_array();
     out.key("counters")
         .begin_object()
+        .field("notices", board.notices())
         .field("events", facts.events)
         .field("dropped_events", facts.dropped_events)
         .field("dropped_notices", facts.dropped_notices)

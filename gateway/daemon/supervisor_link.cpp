@@ -84,6 +84,7 @@ void Supervisor::take(Connection& connection, link::Message&& message) {
     }
     Camera& camera = *connection.camera;
     camera.seat.heard(wiring_.clock.boot());
+    wiring_.board.count_notice();
     std::visit(
         [&](const auto& m) {
             using T = std::decay_t<decltype(m)>;
