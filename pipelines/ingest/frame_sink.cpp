@@ -72,10 +72,15 @@ void FrameSink::take(GstAppSink* sink, GstSample* sample) {
         ++unusable_;
         return;
     }
-    const GstClockTime pts = GST_BUFFER_PTS(buffer);
-    const GstClockTime running =
-        gst_segment_to_running_time(gst_sample_get_segment(sample), GST_FORMAT_TIME, pts);
-    if (!GST_CLOCK_TIME_IS_VALID(running)) {
+    const GstClockTime running = gst_segment_to_running_time(
+        gst_sample_get_segment(sample), GST_FORMAT_TIME, GST_BUFFER_PTS(buffer));
+    // The parser loses the time of some access units (seen: parameter sets twice in front of a key
+    // frame). They came one frame after the one before.
+    if (GST_CLOCK_TIME_IS_VALID(running))
+        last_running_ = running;
+    else if (GST_CLOCK_TIME_IS_VALID(last_running_))
+        last_running_ += static_cast<GstClockTime>(times_.frame_duration().count()) * 1000;
+    if (!GST_CLOCK_TIME_IS_VALID(last_running_)) {
         ++unusable_;
         return;
     }
@@ -86,7 +91,7 @@ void FrameSink::take(GstAppSink* sink, GstSample* sample) {
     frame.idr = entry == EntryPoint::idr;
     frame.cra = entry == EntryPoint::cra;
     if (frame.key()) sample_clocks(false);
-    const auto times = times_.next(to_boot(GST_ELEMENT(sink), running));
+    const auto times = times_.next(to_boot(GST_ELEMENT(sink), last_running_));
     frame.pts = times.pts;
     frame.dts = times.dts;
     frame.owner = std::move(mapped);

@@ -56,6 +56,7 @@ class FrameSink {
     GstCapsPtr caps_;
     std::optional<StreamFormat> format_;
     DecodeTimes times_;
+    GstClockTime last_running_ = GST_CLOCK_TIME_NONE;
 };
 
 // Reads CLOCK_BOOTTIME minus CLOCK_MONOTONIC.

@@ -25,6 +25,9 @@ class DecodeTimes {
     // Frames in decode order. dts of the result grows strictly, dts <= pts.
     Times next(BootTime pts);
 
+    // As in restart(), or the value taken instead.
+    Micros frame_duration() const { return frame_duration_; }
+
     // Frames whose pts had to be moved to keep that promise.
     std::uint64_t moved() const { return moved_; }
 

@@ -49,6 +49,18 @@ TEST_SUITE("tools/replay/annexb") {
         CHECK_FALSE(inspect(VideoCodec::h265, annexb({{1 << 1, 1, 0}})).key);
     }
 
+    TEST_CASE("parameter sets that come twice in an access unit are sent once") {
+        const Bytes once = annexb({{0x67, 1}, {0x68, 2}, {0x65, 3}});
+        CHECK(without_repeats(VideoCodec::h264,
+                              annexb({{0x67, 1}, {0x68, 2}, {0x67, 1}, {0x68, 2}, {0x65, 3}})) ==
+              once);
+        CHECK(without_repeats(VideoCodec::h264, once) == once);
+        const Bytes slices = annexb({{0x41, 1}, {0x41, 1}});  // Slices are never repeats.
+        CHECK(without_repeats(VideoCodec::h264, slices) == slices);
+        const Bytes different = annexb({{0x67, 1}, {0x67, 2}});
+        CHECK(without_repeats(VideoCodec::h264, different) == different);
+    }
+
     TEST_CASE("a counter is found again, and holds no start code and no emulation sequence") {
         for (const auto codec : {VideoCodec::h264, VideoCodec::h265}) {
             const Bytes nal = counter_nal(codec, {0x1234, 0xfedcba9876543210});

@@ -26,7 +26,48 @@ std::optional<std::uint64_t> parse_hex(ByteView digits) {
     return value;
 }
 
+bool is_parameter_set(VideoCodec codec, unsigned type) {
+    return codec == VideoCodec::h264 ? type == 7 || type == 8 : type >= 32 && type <= 34;
+}
+
+unsigned type_of(VideoCodec codec, unsigned head) {
+    return codec == VideoCodec::h264 ? head & 31u : head >> 1 & 63u;
+}
+
+// Where each NAL unit's start code begins (with its leading zero, if it has one), and the end.
+std::vector<std::size_t> borders(ByteView au) {
+    std::vector<std::size_t> out;
+    for (std::size_t i = 0; i + 3 < au.size(); ++i) {
+        if (au[i] != 0 || au[i + 1] != 0 || au[i + 2] != 1) continue;
+        out.push_back(i > 0 && au[i - 1] == 0 ? i - 1 : i);
+        i += 2;
+    }
+    out.push_back(au.size());
+    return out;
+}
+
+// A NAL unit without its start code.
+ByteView payload(ByteView unit) { return unit.subspan(unit[2] == 1 ? 3 : 4); }
+
 }  // namespace
+
+Bytes without_repeats(VideoCodec codec, ByteView au) {
+    Bytes out;
+    std::vector<ByteView> seen;
+    const auto at = borders(au);
+    for (std::size_t i = 0; i + 1 < at.size(); ++i) {
+        const ByteView unit = au.subspan(at[i], at[i + 1] - at[i]);
+        const ByteView nal = payload(unit);
+        if (!nal.empty() && is_parameter_set(codec, type_of(codec, nal[0]))) {
+            const bool again =
+                std::any_of(seen.begin(), seen.end(), [&](ByteView s) { return equal(s, nal); });
+            if (again) continue;
+            seen.push_back(nal);
+        }
+        out.insert(out.end(), unit.begin(), unit.end());
+    }
+    return out;
+}
 
 AccessUnitFacts inspect(VideoCodec codec, ByteView au) {
     AccessUnitFacts facts;
@@ -34,7 +75,7 @@ AccessUnitFacts inspect(VideoCodec codec, ByteView au) {
     for (std::size_t i = 0; i + 3 < au.size(); ++i) {
         if (au[i] != 0 || au[i + 1] != 0 || au[i + 2] != 1) continue;
         const unsigned head = au[i + 3];
-        const unsigned type = codec == VideoCodec::h264 ? head & 31u : head >> 1 & 63u;
+        const unsigned type = type_of(codec, head);
         if (type == (codec == VideoCodec::h264 ? 7u : 33u)) facts.has_parameter_sets = true;
         if (is_vcl(codec, type)) {
             facts.first_vcl = i > 0 && au[i - 1] == 0 ? i - 1 : i;

@@ -20,6 +20,10 @@ struct AccessUnitFacts {
 };
 AccessUnitFacts inspect(VideoCodec codec, ByteView annexb);
 
+// The same access unit without parameter sets that repeat an earlier one in it byte for byte: files
+// that keep them in the header and in the stream have them twice.
+Bytes without_repeats(VideoCodec codec, ByteView annexb);
+
 // SEI user_data_unregistered, uuid "HALFDOORFRAMECNT", 16 hex digits of the frame number, 16 hex
 // digits of the time it was sent (UTC, nanoseconds). ASCII never needs emulation prevention.
 constexpr std::string_view kCounterUuid = "HALFDOORFRAMECNT";

@@ -139,7 +139,8 @@ Result<void> Loader::take_video(AVPacket* packet) {
                      packet->size, AV_NOPTS_VALUE, AV_NOPTS_VALUE, 0);
     times.display_order = parser_->output_picture_number;
 
-    const ByteView bytes{packet->data, static_cast<std::size_t>(packet->size)};
+    const Bytes bytes =
+        without_repeats(out_.codec, {packet->data, static_cast<std::size_t>(packet->size)});
     AccessUnitFacts facts = inspect(out_.codec, bytes);
     if (facts.first_vcl == bytes.size()) return {};   // No picture in it.
     if (out_.video.empty() && !facts.key) return {};  // Nothing can be decoded before a key frame.

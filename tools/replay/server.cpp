@@ -31,6 +31,28 @@ AppSrcPtr find_appsrc(GstElement* bin, const char* name) {
     return AppSrcPtr{e ? GST_APP_SRC(e) : nullptr};
 }
 
+// The payloader's own chain function, kept with its pad.
+constexpr const char* kChain = "halfdoor-chain";
+
+GstFlowReturn chain_without_listener(GstPad* pad, GstObject* parent, GstBuffer* buffer) {
+    const auto chain =
+        reinterpret_cast<GstPadChainFunction>(g_object_get_data(G_OBJECT(pad), kChain));
+    const GstFlowReturn flow = chain(pad, parent, buffer);
+    return flow == GST_FLOW_NOT_LINKED ? GST_FLOW_OK : flow;
+}
+
+// A stream that no client has set up is not linked. For the server that is an error of the whole
+// media, and it would turn the next client away; for a camera it is nothing.
+void let_it_run_alone(GstElement* bin, const char* payloader) {
+    GstElement* pay = gst_bin_get_by_name_recurse_up(GST_BIN(bin), payloader);
+    if (!pay) return;
+    GstPad* pad = gst_element_get_static_pad(pay, "sink");
+    g_object_set_data(G_OBJECT(pad), kChain, reinterpret_cast<gpointer>(GST_PAD_CHAINFUNC(pad)));
+    gst_pad_set_chain_function(pad, chain_without_listener);
+    gst_object_unref(pad);
+    gst_object_unref(pay);
+}
+
 // What the callbacks of one mount need.
 struct Mount {
     CameraFeed* feed = nullptr;
@@ -51,6 +73,8 @@ void on_configure(GstRTSPMediaFactory*, GstRTSPMedia* media, gpointer user) {
     // Frames are paced here, in decode order; the server's sinks must not wait for display times.
     gst_rtsp_media_set_rate_control(media, FALSE);
     GstElement* bin = gst_rtsp_media_get_element(media);
+    let_it_run_alone(bin, "pay0");
+    let_it_run_alone(bin, "pay1");
     AppSrcPtr video = find_appsrc(bin, "video"), audio = find_appsrc(bin, "audio");
     gst_object_unref(bin);
     g_signal_connect(media, "new-state", G_CALLBACK(on_new_state), user);
