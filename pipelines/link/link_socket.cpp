@@ -65,9 +65,13 @@ LinkChannel::Sent LinkChannel::send(const Message& message) {
 }
 
 Result<std::optional<Message>> LinkChannel::receive() {
-    // One byte more than allowed, so that an oversized packet shows.
-    Bytes packet(kMaxMessageBytes + 1);
+    // How large the next packet is, without taking it: mostly there is none.
     ssize_t n = 0;
+    do n = ::recv(fd_.get(), nullptr, 0, MSG_DONTWAIT | MSG_PEEK | MSG_TRUNC);
+    while (n < 0 && errno == EINTR);
+    if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return std::optional<Message>{};
+    // An oversized packet is taken as far as it shows that it is one; the kernel drops the rest.
+    Bytes packet(std::min(static_cast<std::size_t>(std::max<ssize_t>(n, 0)), kMaxMessageBytes) + 1);
     do n = ::recv(fd_.get(), packet.data(), packet.size(), MSG_DONTWAIT);
     while (n < 0 && errno == EINTR);
     if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return std::optional<Message>{};

@@ -8,6 +8,7 @@
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
+#include <malloc.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -50,6 +51,9 @@ void close_the_shutters() {
     const rlimit none{0, 0};
     ::setrlimit(RLIMIT_CORE, &none);
 }
+
+// Eight threads, each with a heap of its own, would hold twice the memory that they need.
+void keep_memory_small() { ::mallopt(M_ARENA_MAX, 2); }
 
 void handle_signals() {
     struct sigaction action {};
@@ -182,6 +186,7 @@ int run(int argc, char** argv) {
 
 int main(int argc, char** argv) {
     close_the_shutters();
+    keep_memory_small();
     handle_signals();
     return run(argc, argv);
 }

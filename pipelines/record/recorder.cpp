@@ -17,6 +17,8 @@ constexpr Micros kReconnect = std::chrono::milliseconds(500);
 // The daemon takes a recorder that is silent for 30 s for hung.
 constexpr Micros kProgressPeriod = std::chrono::seconds(5);
 constexpr Micros kClockPeriod = std::chrono::seconds(1);
+// How often the link is looked at while frames come.
+constexpr Micros kLinkPeriod = std::chrono::milliseconds(50);
 // How long the loop sleeps when no frame comes: also how late a Stop is seen.
 constexpr Micros kLongestWait = std::chrono::milliseconds(100);
 // A slew of 500 ppm moves UTC by 60 ms in a clip of two minutes; more than this is a step.
@@ -94,6 +96,9 @@ void Recorder::keep_link() {
 }
 
 void Recorder::read_link() {
+    const BootTime now = wiring_.clock.boot();
+    if (now < next_read_) return;
+    next_read_ = now + kLinkPeriod;
     while (link_ && !stop_why_) {
         auto message = link_->receive();
         if (!message) {

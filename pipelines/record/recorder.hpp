@@ -82,7 +82,7 @@ class Recorder {
     Fd lock_;
 
     std::optional<link::LinkChannel> link_;
-    BootTime next_connect_{};
+    BootTime next_connect_{}, next_read_{};
     BootTime alone_since_{};
     std::optional<std::string> stop_why_;
     bool stop_at_key_ = false;  // a daemon of another version is there
