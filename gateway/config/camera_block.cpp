@@ -1,9 +1,9 @@
 #include <sstream>
 
 #include <fmt/format.h>
-#include <toml++/toml.h>
 
 #include "gateway/config/config.hpp"
+#include "gateway/config/toml.hpp"
 
 namespace hd::config {
 namespace {

@@ -6,9 +6,8 @@
 #include <string_view>
 #include <vector>
 
-#include <toml++/toml.h>
-
 #include "gateway/config/config.hpp"
+#include "gateway/config/toml.hpp"
 
 namespace hd::config {
 
