@@ -178,7 +178,9 @@ TEST_CASE("real footage with B-frames and with uneven frame times keeps every fr
         {"fishtank_360p_hevc_aac.mp4", 403},       {"street_window_480p_h264_g711a.mkv", 403},
         {"axis_ceiling_1080p_signed.h264", 50},
     };
-    for (const auto& [name, frames] : files) {
+    for (const auto& file : files) {
+        const char* const name = file.first;
+        const std::size_t frames = file.second;
         const auto path = footage(name);
         if (!path) continue;
         CAPTURE(name);
