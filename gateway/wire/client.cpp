@@ -15,6 +15,7 @@ namespace {
 constexpr int kReconnectMs = 100;
 constexpr int kReconnectMaxMs = 2000;
 constexpr int kHandshakeMs = 5000;
+constexpr int kZapRefused = 400;
 
 int to_ms(Micros t) {
     const auto ms = std::chrono::ceil<std::chrono::milliseconds>(t).count();
@@ -43,12 +44,22 @@ Result<SocketPtr> open_socket(void* context, int type, const ClientSettings& set
 }  // namespace
 
 struct Client::State {
+    // Our key was refused: libzmq has given the connection up for good.
+    bool refused() {
+        while (const auto event = next_monitor_event(monitor.get()))
+            if (event->value == kZapRefused) gone = true;
+        return gone;
+    }
+    Error refusal() const { return {ErrorCode::refused, address + " does not know our key"}; }
+
     std::string address;
+    bool gone = false;
     Micros timeout{};
     MessageLimits limits;
     std::uint64_t asked = 0;
     ContextPtr context;
     SocketPtr socket;
+    SocketPtr monitor;
 };
 
 Client::Client(std::unique_ptr<State> state) : state_(std::move(state)) {}
@@ -63,6 +74,8 @@ Result<Client> Client::open(ClientSettings settings) {
     state->limits = settings.limits;
     HD_ASSIGN(state->context, make_context());
     HD_ASSIGN(state->socket, open_socket(state->context.get(), ZMQ_DEALER, settings));
+    HD_ASSIGN(state->monitor, start_monitor(state->context.get(), state->socket.get(),
+                                            ZMQ_EVENT_HANDSHAKE_FAILED_AUTH));
     HD_TRY(connect_to(state->socket.get(), settings.address));
     return Client{std::move(state)};
 }
@@ -70,6 +83,7 @@ Result<Client> Client::open(ClientSettings settings) {
 void* Client::zmq_socket() const { return state_->socket.get(); }
 
 Result<void> Client::send_frames(const Frames& frames) {
+    if (state_->refused()) return state_->refusal();
     switch (wire::send_frames(state_->socket.get(), frames)) {
         case Sent::yes:
             return {};
@@ -84,9 +98,14 @@ Result<void> Client::send_frames(const Frames& frames) {
 }
 
 Result<std::optional<Frames>> Client::receive_frames(Micros timeout) {
-    if (!wait_readable(state_->socket.get(), to_ms(timeout))) return std::optional<Frames>{};
+    zmq_pollitem_t items[] = {{state_->socket.get(), 0, ZMQ_POLLIN, 0},
+                              {state_->monitor.get(), 0, ZMQ_POLLIN, 0}};
+    zmq_poll(items, 2, to_ms(timeout));
     HD_ASSIGN(auto message, receive_message(state_->socket.get(), state_->limits, 0));
-    if (!message) return std::optional<Frames>{};
+    if (!message) {
+        if (state_->refused()) return state_->refusal();
+        return std::optional<Frames>{};
+    }
     if (message->too_big || message->too_many)
         return Error{ErrorCode::corrupt,
                      fmt::format("{} sent a reply beyond the limits", state_->address)};

@@ -37,8 +37,9 @@ class Client {
     // error is NOT an Error here but Reply::error: see `ok_reply`.
     Result<Reply> ask(std::string_view verb, std::string_view json, Frames binary = {});
 
-    // For programs with their own loop. send: exhausted if the queue is full. receive: nothing if
-    // none waits.
+    // refused: the server does not know our key. libzmq then gives the connection up: make a new
+    // Client. For programs with their own loop. send: exhausted if the queue is full. receive:
+    // nothing if none waits.
     Result<void> send(std::string_view verb, std::string_view correlation, std::string_view json,
                       Frames binary = {});
     Result<std::optional<Reply>> receive(Micros timeout);

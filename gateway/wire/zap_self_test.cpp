@@ -14,7 +14,7 @@ using testing::ZapFault;
 constexpr const char* kDomain = "self-test";
 constexpr const char* kGoodUser = "self-test:good";
 // A handshake on one machine takes about a millisecond; a loaded Pi must still pass.
-constexpr int kTries = 500;
+constexpr int kTries = 300;
 constexpr int kTryMs = 10;
 constexpr int kFailedEvents = ZMQ_EVENT_HANDSHAKE_FAILED_AUTH |
                               ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL |

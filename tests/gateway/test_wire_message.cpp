@@ -60,7 +60,7 @@ TEST_SUITE("gateway/wire/message") {
              "frames: a frame",
              ""},
             {{frame("HD1"), frame("hello"), frame("1"), frame("{}"), Bytes(65536), Bytes(65536)},
-             "frames: 131081 bytes in all",
+             "frames: 131083 bytes in all",
              ""},
         };
         for (const Case& c : cases) {

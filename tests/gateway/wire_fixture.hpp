@@ -10,6 +10,7 @@
 #include "gateway/wire/server.hpp"
 #include "index/base/clock.hpp"
 #include "index/base/encoding.hpp"
+#include "index/base/log.hpp"
 
 namespace hd::test {
 
@@ -67,6 +68,7 @@ struct WireFixture {
         s.address = ipc;
         return s;
     }
+    WireFixture() { log::set_level(log::Level::warn); }
     void open(std::vector<wire::EndpointSettings> endpoints) {
         auto opened = wire::Server::open(std::move(endpoints));
         REQUIRE_MESSAGE(opened.ok(), (opened ? "" : opened.error().what));
