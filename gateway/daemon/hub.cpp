@@ -47,7 +47,7 @@ Result<std::string> program_path(const std::string& configured, const std::strin
 
 }  // namespace
 
-Hub::Hub(HubOptions options, config::Config config, SdNotify notify, LockFile lock)
+Hub::Hub(Token, HubOptions options, config::Config config, SdNotify notify, LockFile lock)
     : options_(std::move(options)),
       first_config_(config),
       config_(std::move(config)),
@@ -60,8 +60,8 @@ Result<std::unique_ptr<Hub>> Hub::open(HubOptions options, config::Config config
     HD_TRY(make_private_folder(config.hub.data_folder));
     HD_TRY(make_private_folder(config.hub.runtime_folder));
     HD_ASSIGN(auto lock, LockFile::take(join(config.hub.data_folder, "halfdoord.lock")));
-    std::unique_ptr<Hub> hub(
-        new Hub(std::move(options), std::move(config), std::move(notify), std::move(lock)));
+    auto hub = std::make_unique<Hub>(Token(), std::move(options), std::move(config),
+                                     std::move(notify), std::move(lock));
     HD_TRY(hub->open_parts());
     return hub;
 }

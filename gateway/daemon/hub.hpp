@@ -30,7 +30,12 @@ enum class HubEnd {
 };
 
 class Hub {
+    struct Token {  // Only open() can make one.
+        explicit Token() = default;
+    };
+
   public:
+    Hub(Token, HubOptions options, config::Config config, SdNotify notify, LockFile lock);
     // Folders, lock, index, endpoints, link socket: everything that can refuse, refuses here.
     // `refused`: another daemon has the data folder. Signals must be blocked already.
     static Result<std::unique_ptr<Hub>> open(HubOptions options, config::Config config,
@@ -41,7 +46,6 @@ class Hub {
     HubEnd run(int signal_fd);
 
   private:
-    Hub(HubOptions options, config::Config config, SdNotify notify, LockFile lock);
     Result<void> open_parts();
     void start_threads();
     void stop_threads();

@@ -40,12 +40,12 @@ Result<std::unique_ptr<IndexWorker>> IndexWorker::open(IndexPlaces places, Wirin
     if (!report.moved_aside.empty()) {
         log::warn("index.moved_aside", "to={} why=\"{}\"", report.moved_aside, report.why);
     }
-    return std::unique_ptr<IndexWorker>(
-        new IndexWorker(std::move(places), wiring, std::move(store), report));
+    return std::make_unique<IndexWorker>(Token(), std::move(places), wiring, std::move(store),
+                                         report);
 }
 
-IndexWorker::IndexWorker(IndexPlaces places, Wiring wiring, std::unique_ptr<store::Store> store,
-                         const store::OpenReport& report)
+IndexWorker::IndexWorker(Token, IndexPlaces places, Wiring wiring,
+                         std::unique_ptr<store::Store> store, const store::OpenReport& report)
     : places_(std::move(places)),
       folders_{.clips = join(places_.data_folder, "clips"),
                .journal = join(places_.data_folder, "journal")},

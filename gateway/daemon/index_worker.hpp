@@ -78,7 +78,14 @@ struct IndexPlaces {
 };
 
 class IndexWorker {
+    struct Token {  // Only open() can make one.
+        explicit Token() = default;
+    };
+
   public:
+    struct Wiring;
+    IndexWorker(Token, IndexPlaces places, Wiring wiring, std::unique_ptr<store::Store> store,
+                const store::OpenReport& report);
     struct Wiring {  // Borrowed; all must outlive the worker.
         FileSystem& fs;
         Clock& clock;
@@ -98,9 +105,6 @@ class IndexWorker {
     const store::Store& store() const { return *store_; }
 
   private:
-    IndexWorker(IndexPlaces places, Wiring wiring, std::unique_ptr<store::Store> store,
-                const store::OpenReport& report);
-
     void handle(IndexTask&& task);
     void take(const ClipSeen& seen);
     void take(const ClipDone& done);

@@ -121,13 +121,13 @@ Result<std::unique_ptr<RpcWorker>> RpcWorker::open(const config::Config& config,
             {.fs = wiring.fs, .clock = wiring.clock, .holds = wiring.holds, .data_folder = data}));
     HD_ASSIGN(auto endpoints, endpoints_of(config));
     HD_ASSIGN(auto server, wire::Server::open(std::move(endpoints)));
-    std::unique_ptr<RpcWorker> worker(
-        new RpcWorker(config, wiring, std::move(server), std::move(requests), std::move(shelf)));
+    auto worker = std::make_unique<RpcWorker>(Token(), config, wiring, std::move(server),
+                                              std::move(requests), std::move(shelf));
     worker->load_hub();
     return worker;
 }
 
-RpcWorker::RpcWorker(const config::Config& config, Wiring wiring,
+RpcWorker::RpcWorker(Token, const config::Config& config, Wiring wiring,
                      std::unique_ptr<wire::Server> server, RequestDesk requests, ReleaseShelf shelf)
     : config_(config),
       wiring_(wiring),

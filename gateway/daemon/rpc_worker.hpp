@@ -25,7 +25,14 @@ struct GateWatch {
 };
 
 class RpcWorker {
+    struct Token {  // Only open() can make one.
+        explicit Token() = default;
+    };
+
   public:
+    struct Wiring;
+    RpcWorker(Token, const config::Config& config, Wiring wiring,
+              std::unique_ptr<wire::Server> server, RequestDesk requests, ReleaseShelf shelf);
     struct Wiring {  // Borrowed; all must outlive the worker.
         FileSystem& fs;
         Clock& clock;
@@ -47,9 +54,6 @@ class RpcWorker {
     void wake() { server_->wake(); }
 
   private:
-    RpcWorker(const config::Config& config, Wiring wiring, std::unique_ptr<wire::Server> server,
-              RequestDesk requests, ReleaseShelf shelf);
-
     void deliver(wire::Incoming&& incoming);
     VerbResult dispatch(const wire::Incoming& incoming, const wire::Request& request);
     VerbResult dispatch_shared(wire::Role role, const wire::Request& request);

@@ -53,12 +53,12 @@ Result<std::unique_ptr<Supervisor>> Supervisor::open(SupervisorPlaces places, Se
     HD_ASSIGN(auto listener,
               link::LinkListener::bind(
                   {.path = join(places.runtime_folder, "link.sock"), .allowed_users = {}}));
-    return std::unique_ptr<Supervisor>(
-        new Supervisor(std::move(places), limits, wiring, std::move(clock), std::move(listener)));
+    return std::make_unique<Supervisor>(Token(), std::move(places), limits, wiring,
+                                        std::move(clock), std::move(listener));
 }
 
-Supervisor::Supervisor(SupervisorPlaces places, SeatLimits limits, Wiring wiring, ClockKeeper clock,
-                       link::LinkListener listener)
+Supervisor::Supervisor(Token, SupervisorPlaces places, SeatLimits limits, Wiring wiring,
+                       ClockKeeper clock, link::LinkListener listener)
     : places_(std::move(places)),
       limits_(limits),
       wiring_(wiring),

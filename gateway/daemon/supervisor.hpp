@@ -28,7 +28,14 @@ struct SupervisorPlaces {
 };
 
 class Supervisor {
+    struct Token {  // Only open() can make one.
+        explicit Token() = default;
+    };
+
   public:
+    struct Wiring;
+    Supervisor(Token, SupervisorPlaces places, SeatLimits limits, Wiring wiring, ClockKeeper clock,
+               link::LinkListener listener);
     struct Wiring {  // Borrowed; all must outlive the supervisor.
         FileSystem& fs;
         Clock& clock;
@@ -56,8 +63,6 @@ class Supervisor {
   private:
     struct Camera;
     struct Connection;
-    Supervisor(SupervisorPlaces places, SeatLimits limits, Wiring wiring, ClockKeeper clock,
-               link::LinkListener listener);
 
     void accept_all();
     void read_from(Connection& connection);
