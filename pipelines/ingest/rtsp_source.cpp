@@ -37,7 +37,8 @@ class RtspSource final : public Source {
 
 Result<void> init_gstreamer() {
     static const Result<void> result = []() -> Result<void> {
-        gst_debug_remove_log_function(gst_debug_log_default);
+        // The macro of this name compares function and object pointers; NULL means the default log.
+        (gst_debug_remove_log_function)(nullptr);
         GError* raw = nullptr;
         if (gst_init_check(nullptr, nullptr, &raw)) {
             gst_debug_set_active(FALSE);

@@ -206,7 +206,7 @@ TEST_SUITE("tools/replay/footage") {
 TEST_SUITE("tools/dev/frame_tally") {
     TEST_CASE("missing and repeated numbers are told apart") {
         dev::FrameTally t;
-        for (const std::uint64_t n : {5, 6, 7, 10, 10, 11}) {
+        for (const std::uint64_t n : {5u, 6u, 7u, 10u, 10u, 11u}) {
             t.add(counter_nal(VideoCodec::h264, {n, 1}), n == 5, "a.mp4");
         }
         CHECK(t.packets == 6);

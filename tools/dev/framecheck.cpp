@@ -2,7 +2,6 @@
 // `halfdoor-replay --counter`.
 #include <algorithm>
 #include <cstring>
-#include <iostream>
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
@@ -155,7 +154,7 @@ int run(int argc, char** argv) {
         return {};
     }();
     if (!done) {
-        std::cerr << "halfdoor-framecheck: " << done.error().what << "\n";
+        fmt::print(stderr, "halfdoor-framecheck: {}\n", done.error().what);
         return 2;
     }
     json ? print_json(tally, files.size()) : print_text(tally, files.size());

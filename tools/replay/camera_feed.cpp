@@ -1,8 +1,8 @@
 #include "tools/replay/camera_feed.hpp"
 
 #include <algorithm>
-#include <chrono>
-#include <cstring>
+
+#include "index/base/clock.hpp"
 
 namespace hd::replay {
 namespace {
@@ -15,11 +15,7 @@ constexpr Micros kIdle{200'000};
 // A frame this late was not delayed by a busy machine: the machine slept. Its frames are lost.
 constexpr Micros kSlept{10'000'000};
 
-std::uint64_t unix_ns() {
-    using namespace std::chrono;
-    return static_cast<std::uint64_t>(
-        duration_cast<nanoseconds>(system_clock::now().time_since_epoch()).count());
-}
+std::uint64_t unix_ns() { return static_cast<std::uint64_t>(system_clock().wall().us) * 1000; }
 
 GstClockTime to_gst(Micros t) {
     return static_cast<GstClockTime>(std::max<std::int64_t>(0, t.count())) * 1000;

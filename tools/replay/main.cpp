@@ -1,6 +1,5 @@
 // halfdoor-replay: recorded or generated footage as RTSP cameras.
 #include <csignal>
-#include <iostream>
 #include <thread>
 
 #include <fmt/format.h>
@@ -38,7 +37,7 @@ Result<FootageList> gather(const Options& o) {
     for (const Recipe& recipe : list) {
         const std::string name = fmt::format(
             "{}-{}p", recipe.codec == VideoCodec::h264 ? "h264" : "h265", recipe.height);
-        if (isatty(STDERR_FILENO)) std::cerr << "making footage " << name << " ...\n";
+        if (isatty(STDERR_FILENO)) fmt::print(stderr, "making footage {} ...\n", name);
         HD_ASSIGN(auto footage, generate_footage(recipe, name));
         out.push_back(std::make_shared<const Footage>(std::move(footage)));
     }
@@ -174,8 +173,8 @@ void freeze(double seconds) {
 }
 
 void Program::apply(const Fault& fault, CameraFeed& feed) {
-    std::cerr << fmt::format("{:.3f} s: fault at camera {}\n",
-                             static_cast<double>(pacer_.now().count()) / 1e6, feed.name());
+    fmt::print(stderr, "{:.3f} s: fault at camera {}\n",
+               static_cast<double>(pacer_.now().count()) / 1e6, feed.name());
     switch (fault.kind) {
         case FaultKind::stall:
             feed.lose(pacer_.now(), Micros(static_cast<std::int64_t>(fault.amount * 1e6)));
@@ -266,7 +265,7 @@ int main(int argc, char** argv) {
     gst_init(nullptr, nullptr);
     hd::replay::Program program(std::move(parsed.options));
     if (auto done = program.run(); !done) {
-        std::cerr << "halfdoor-replay: " << done.error().what << "\n";
+        fmt::print(stderr, "halfdoor-replay: {}\n", done.error().what);
         return done.error().code == hd::ErrorCode::invalid ? 2 : 1;
     }
     return 0;

@@ -3,7 +3,6 @@
 #include <array>
 #include <charconv>
 #include <cstdlib>
-#include <iostream>
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
@@ -82,7 +81,7 @@ void describe(CLI::App& app, Options& o, std::vector<std::string>& faults) {
 }
 
 int complain(const Error& error) {
-    std::cerr << "halfdoor-replay: " << error.what << "\n";
+    fmt::print(stderr, "halfdoor-replay: {}\n", error.what);
     return 2;
 }
 
