@@ -38,8 +38,9 @@ rocksdb::BlockBasedTableOptions table_options(const StoreOptions& options,
     table.cache_index_and_filter_blocks_with_high_priority = true;
     table.pin_l0_filter_and_index_blocks_in_cache = true;
     table.data_block_index_type = rocksdb::BlockBasedTableOptions::kDataBlockBinaryAndHash;
-    // Windows ask for hours that exist; a filter would only help for those that do not.
-    table.filter_policy = nullptr;
+    // An hour's key is in one table, but each level would have to be read to know. A key stands for
+    // sixty clips, so the filter costs a fifth of a bit per clip.
+    table.filter_policy.reset(rocksdb::NewBloomFilterPolicy(10));
     const rocksdb::CacheEntryRoleOptions charged{
         .charged = rocksdb::CacheEntryRoleOptions::Decision::kEnabled};
     table.cache_usage_options.options_overrides = {

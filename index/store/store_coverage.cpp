@@ -87,7 +87,8 @@ struct Target {
     template <std::size_t N>
     void add(std::uint32_t day, const std::array<std::uint32_t, N>& ms,
              const std::array<std::uint32_t, N>& clips) const {
-        const std::int64_t per_bucket = std::max<std::int64_t>(1, bucket_us / (kDayUs / N));
+        const std::int64_t per_bucket =
+            std::max<std::int64_t>(1, bucket_us / (kDayUs / std::int64_t{N}));
         const std::int64_t first = (day * kDayUs - window.begin.us) / bucket_us;
         const auto size = static_cast<std::int64_t>(out.covered_ms.size());
         std::int64_t at = first, in_bucket = 0;
