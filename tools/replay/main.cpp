@@ -190,8 +190,6 @@ void Program::apply(const Fault& fault, CameraFeed& feed) {
             break;
         case FaultKind::freeze:
             freeze(fault.amount);
-            // Its cameras saw nothing meanwhile.
-            for (CameraFeed* each : feeds_) each->lose(pacer_.now(), Micros(0));
             break;
     }
 }

@@ -35,7 +35,8 @@ reconnect is a frame that the client did not get. Each time a client comes to a 
 watches, its pictures begin again at the newest key frame.
 
 Faults: stall (seconds without frames), skip (frames never sent), reset (TCP RST), close (the
-camera hangs up), freeze (the whole program stops for seconds, all connections stay open).
+camera hangs up), freeze (the whole program stops for seconds, all connections stay open; what was
+due meanwhile comes late, all at once).
 
 When it serves, a line "ready" and the URLs are printed. Exit codes: 0 ended as asked, 1 it could
 not serve, 2 wrong arguments.)";
