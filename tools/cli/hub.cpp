@@ -85,11 +85,15 @@ Result<wire::Client> connect_hub(Context& ctx, Endpoint endpoint) {
 Result<wire::Reply> ask_hub(wire::Client& hub, std::string_view verb, std::string_view json,
                             wire::Frames binary) {
     auto reply = wire::ok_reply(hub.ask(verb, json, std::move(binary)));
+    if (!reply && reply.error().what.find("does not know our key") != std::string::npos)
+        return with_next(reply.error(),
+                         "check --key; a requester must be named in the policy, an "
+                         "owner or approver must be theirs");
     if (!reply && reply.error().code == ErrorCode::unavailable &&
         reply.error().what.find("no answer") != std::string::npos)
         return with_next(reply.error(),
-                         "is the hub running? If it is: a key that the hub does not know gets no "
-                         "answer at all; check --key, --hub-card and the address");
+                         "is the hub running? Check the address, and --hub-card: a hub with "
+                         "another key does not answer at all");
     return reply;
 }
 

@@ -86,7 +86,7 @@ Result<void> write_config(const InitArgs& args, const std::string& data) {
         "# Written by `halfdoor init`. Every key, its default and its effect: "
         "halfdoor.sample.toml\n"
         "[hub]\ndata_folder = {}\n",
-        toml_text(std::filesystem::absolute(data).string()));
+        toml_text(std::filesystem::absolute(data).lexically_normal().string()));
     if (!args.listen.empty())
         text += fmt::format("\n[requester]\nlisten = {}\n", toml_text(args.listen));
     for (const std::string& camera : args.cameras) {
