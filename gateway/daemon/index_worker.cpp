@@ -62,7 +62,7 @@ void IndexWorker::complain(std::string_view event, const Error& error) {
     if (wiring_.board.raise(
             "index", "error",
             "The index reported: " + error.what +
-                ". Recording goes on; see `halfdoor status` and docs/troubleshooting.md.")) {
+                ". Recording goes on; `halfdoor check` says which clips are concerned.")) {
         wiring_.events.publish("health", wiring_.clock.wall(),
                                health_fields("index", "error", error.what));
     }
@@ -108,6 +108,10 @@ void IndexWorker::reconcile() {
     if (!report) {
         complain("index.reconcile_failed", report.error());
         return heal_if_damaged();
+    }
+    if (wiring_.board.clear("index")) {
+        wiring_.events.publish("health", wiring_.clock.wall(),
+                               health_fields("index", "ok", "reconciled"));
     }
     for (const store::Finding& finding : report->findings) {
         if (finding.kind == store::FindingKind::unfinished) continue;

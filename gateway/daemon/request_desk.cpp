@@ -62,7 +62,22 @@ Result<RequestDesk> RequestDesk::open(Wiring wiring) {
                                            applied.error().what);
                              }
                          }));
+    desk.remove_strays();
     return desk;
+}
+
+// A private body is written before its request is taken in: after a crash in between it belongs to
+// nobody, and nobody shall keep it.
+void RequestDesk::remove_strays() {
+    const std::string folder = join(wiring_.data_folder, "requests");
+    auto files = wiring_.fs.list(folder);
+    if (!files) return;
+    for (const FileEntry& file : *files) {
+        if (file.is_folder || !file.name.ends_with(".private")) continue;
+        auto id = parse_id<RequestId>(std::string_view(file.name).substr(0, 32), "request");
+        if (id && book_.find(*id) != nullptr) continue;
+        wiring_.fs.remove(join(folder, file.name)).ignore();  // Tried again at the next start.
+    }
 }
 
 Result<void> RequestDesk::append(const journal::Record& record) {

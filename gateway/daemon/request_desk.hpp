@@ -53,6 +53,7 @@ class RequestDesk {
   private:
     RequestDesk(Wiring wiring, journal::Writer writer)
         : wiring_(std::move(wiring)), writer_(std::move(writer)) {}
+    void remove_strays();
     Result<void> append(const journal::Record& record);
     Result<std::string> take_in(const consent::Intake& intake, std::string_view private_body);
     Result<std::string> answer(const consent::SignedRequest& request, WallTime received,

@@ -60,7 +60,8 @@ void Supervisor::read_from(Connection& connection) {
 
 void Supervisor::drop_dead_connections(BootTime now) {
     for (auto& connection : connections_) {
-        if (connection->camera == nullptr && now - connection->since >= kHelloDeadline) {
+        const Micros patience = connection->unknown ? limits_.stop_wait : kHelloDeadline;
+        if (connection->camera == nullptr && now - connection->since >= patience) {
             connection->dead = true;
         }
         if (!connection->dead || connection->camera == nullptr) continue;
@@ -77,6 +78,12 @@ void Supervisor::drop_dead_connections(BootTime now) {
 void Supervisor::take(Connection& connection, link::Message&& message) {
     if (const auto* hello = std::get_if<link::Hello>(&message)) {
         return on_hello(connection, *hello);
+    }
+    if (connection.unknown) {
+        if (const auto* m = std::get_if<link::ClipFinished>(&message)) {
+            offer(ClipDone{.camera = *connection.unknown, .path = without_part(m->path)});
+        }
+        return;
     }
     if (connection.camera == nullptr) {
         connection.dead = true;  // Hello comes first.
@@ -99,7 +106,7 @@ void Supervisor::take(Connection& connection, link::Message&& message) {
 }
 
 void Supervisor::on_hello(Connection& connection, const link::Hello& hello) {
-    if (connection.camera != nullptr) {
+    if (connection.camera != nullptr || connection.unknown) {
         connection.dead = true;
         return;
     }
@@ -108,7 +115,8 @@ void Supervisor::on_hello(Connection& connection, const link::Hello& hello) {
         log::info("recorder.unknown_camera", "camera={} pid={} action=stop",
                   to_string(hello.camera), connection.peer.pid);
         (void)connection.channel.send(link::Stop{"no such camera in the configuration"});
-        return;  // Dropped at the Hello deadline; what it says until then is not listened to.
+        connection.unknown = hello.camera;
+        return;
     }
     Camera& camera = *found->second;
     const BootTime now = wiring_.clock.boot();

@@ -15,6 +15,8 @@ struct Supervisor::Connection {
     link::Peer peer;
     BootTime since;
     Camera* camera = nullptr;  // after its Hello
+    // It records a camera that the configuration does not know: told to stop, heard to its end.
+    std::optional<CameraId> unknown;
     bool dead = false;
 };
 

@@ -240,6 +240,21 @@ TEST_SUITE("gateway/daemon/recording") {
         CHECK(hub.camera_state("shed") == "recording");
     }
 
+    TEST_CASE("an orphan of a camera that left the configuration closes its clip and ends") {
+        TestHub hub({camera(1, "door", "piece_ms=40/pieces=10"),
+                     camera(2, "yard", "piece_ms=40/pieces=1000")});
+        hub.start();
+        CHECK(hub.wait_for(
+            [&] { return hub.camera_state("yard") == "recording" && hub.clips_closed() >= 1; }));
+        CHECK(hub.end(SIGKILL) == "signal 9 (Killed)");
+        hub.cameras.pop_back();
+        hub.write_config();
+        hub.start();
+        CHECK(hub.wait_for([&] { return hub.recorders().size() == 1; }));
+        CHECK(hub.wait_for([&] { return hub.camera_state("door") == "recording"; }));
+        CHECK(problems_of_check(hub) == 0);
+    }
+
     TEST_CASE("SIGUSR2 ends the daemon alone") {
         TestHub hub({camera(1, "door", "piece_ms=40/pieces=10")});
         hub.start();

@@ -214,6 +214,14 @@ TEST_SUITE("gateway/daemon/requests") {
         if (!summary) MESSAGE(summary.error().what);
         REQUIRE(summary.ok());
         CHECK(opened == approval.grant.grant.headers);
+        // Every header of the other camera stays shut for the requester.
+        std::size_t shut = 0;
+        for (const consent::ClipBundle& bundle : bundles) {
+            for (const consent::PieceBundle& piece : bundle.pieces) {
+                if (!seal::open_header(piece.original_header, identities)) ++shut;
+            }
+        }
+        CHECK(shut > approval.grant.grant.headers);
         CHECK(state_of(hub, id) == "fetched");
         for (const auto& [camera_id, span] : summary->spans) CHECK(camera_id == hub.cameras[0].id);
         // Another user gets what everybody gets.
