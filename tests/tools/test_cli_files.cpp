@@ -166,7 +166,7 @@ TEST_SUITE("tools/cli/files") {
         CHECK(desk.halfdoor({"check", "--data", "data"}).code == 1);  // no index yet
         REQUIRE(desk.halfdoor({"reindex", "--data", "data"}).code == 0);
         const Ran whole = desk.halfdoor({"check", "--data", "data", "--hash", "--json"});
-        CHECK_MESSAGE(whole.code == 0, whole.out + whole.err);
+        CHECK_MESSAGE(whole.code == 0, (whole.out + whole.err));
 
         std::filesystem::remove(clips[1]);
         const Ran missing = desk.halfdoor({"check", "--data", "data", "--json"});
