@@ -57,7 +57,7 @@ def record(programs, folder, options):
     hub = hubkit.prepared_hub(programs, folder / "hub", cameras, clip_seconds=10)
     print(f"  owner's key   {hub.owner_key}")
     print(f"  hub's data    {hub.data}")
-    show(hub.run("card", "show", hub.laptop / "owner.card"))
+    show(hub.run("card", "show", hub.owner_card))
     title(f"halfdoord starts; {len(cameras)} recorders connect")
     hub.start(wait_recording=False)
     hubkit.wait_until(lambda: hub.cli("status", check=False).returncode == 0, 20, "answer of halfdoord")
@@ -91,30 +91,21 @@ def _seconds(clip):
     return (end - begin).total_seconds()
 
 
-def requester_options(hub):
-    return ["--connect", hub.requester_address, "--hub-card", hub.data / "hub" / "hub.card", "--key", hub.requester_key]
-
-
 def ask(hub, end):
     title("The police office asks: 15 minutes, one street corner, burglary")
     saved = hub.office / "request"
-    done = hub.run("ask", *requester_options(hub), "--from", utc(end - 900), "--to", utc(end), "--offence", "burglary",
-                   "--case", "2026-0042", "--contact", "desk@police.example", "--area", AREA, "--save", saved, "--json")
+    done = hub.run("ask", *hub.requester_options(), "--from", utc(end - 900), "--to", utc(end), "--offence", "burglary",
+                   "--case", "2026-0042", "--contact", "desk@police.example", "--area", hubkit.AREA, "--save", saved, "--json")
     answer = [json.loads(line) for line in done.stdout.splitlines() if line.strip()]
     request = next(line["request"] for line in answer if "request" in line)
-    text = hub.run("ask", *requester_options(hub), "--again", saved, check=False)
-    show(text if text.returncode == 0 else done)
+    show(hub.run("ask", *hub.requester_options(), "--again", saved))
     return request, saved
-
-
-# A quarter of a kilometre around a corner, within the rules' limits.
-AREA = "40.7110,-74.0090;40.7110,-74.0050;40.7140,-74.0050;40.7140,-74.0090"
 
 
 def refused_video(hub, request, clips):
     title("It tries to get video before anybody approved")
     target = hub.office / "too-early"
-    done = hub.run("fetch", request, *requester_options(hub), "-o", target, check=False)
+    done = hub.run("fetch", request, *hub.requester_options(), "--owner-card", hub.owner_card, "-o", target, check=False)
     print(f"  halfdoor fetch {request}: exit {done.returncode}")
     show(done)
     if done.returncode == 0 or target.exists() and any(target.rglob("*.age")):
@@ -129,15 +120,15 @@ def refused_video(hub, request, clips):
 
 def approve(hub, request, camera):
     title(f"The owner looks at it, and approves one camera ({camera})")
-    show(hub.cli("show", request, "--owner-card", hub.laptop / "owner.card"))
+    show(hub.cli("show", request, "--owner-card", hub.owner_card))
     show(hub.cli("approve", request, "--key", hub.owner_key, "--camera", camera, "--yes", timeout=300))
 
 
 def fetch_and_open(hub, request, saved):
     title("The police office fetches the release, verifies it and opens it")
     release, video = hub.office / "release", hub.office / "released.mp4"
-    show(hub.run("fetch", request, *requester_options(hub), "-o", release, timeout=300))
-    show(hub.run("open", release, "--key", hub.requester_key, "--saved", saved, "--owner-card", hub.laptop / "owner.card",
+    show(hub.run("fetch", request, *hub.requester_options(), "--owner-card", hub.owner_card, "-o", release, timeout=300))
+    show(hub.run("open", release, "--key", hub.requester_key, "--saved", saved, "--owner-card", hub.owner_card,
                  "-o", video, timeout=300))
     probe = subprocess.run(["ffprobe", "-v", "error", "-count_frames", "-select_streams", "v", "-show_entries",
                             "stream=codec_name,width,height,nb_read_frames:format=duration", "-of", "json", video],

@@ -14,6 +14,8 @@ import subprocess
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+CELL = "40.712,-74.007"   # of the example hub; AREA is a quarter of a kilometre that touches it
+AREA = "40.7110,-74.0090;40.7110,-74.0050;40.7140,-74.0050;40.7140,-74.0090"
 
 
 class Programs:
@@ -166,6 +168,15 @@ class Hub:
         return self.office / "police.key"
 
     @property
+    def owner_card(self):
+        return self.laptop / "owner.card"
+
+    def requester_options(self):
+        """What a requester was given: the hub's address and card; its own key."""
+        return ["--connect", self.requester_address, "--hub-card", self.data / "hub" / "hub.card", "--key",
+                self.requester_key]
+
+    @property
     def requester_address(self):
         return f"tcp://127.0.0.1:{self.gate_port}"
 
@@ -241,11 +252,11 @@ def prepared_hub(programs, folder, cameras, clip_seconds=5, level="clips", reque
         options += ["--camera", f"{name}={url}"]
     if requester:
         options += ["--requester-listen", hub.requester_address]
-    hub.run("init", "--data", hub.data, "--owner-card", hub.laptop / "owner.card", "--config-out", hub.config,
+    hub.run("init", "--data", hub.data, "--owner-card", hub.owner_card, "--config-out", hub.config,
             "--draft-out", hub.laptop / "policy-1.draft", *options)
     with open(hub.config, "a", encoding="utf-8") as config:
         config.write(f"\n[recording]\nclip_target_s = {clip_seconds}\n{extra_config}")
-    edit = ["policy", "edit", hub.laptop / "policy-1.draft", "--all-cameras", "--minimum-age", "0"]
+    edit = ["policy", "edit", hub.laptop / "policy-1.draft", "--all-cameras", "--minimum-age", "0", "--cell", CELL]
     if requester:
         edit += ["--add-requester", hub.office / "requester.card", "--name", "county police", "--level", level]
     hub.cli(*edit)
@@ -254,4 +265,4 @@ def prepared_hub(programs, folder, cameras, clip_seconds=5, level="clips", reque
 
 
 def apply_policy(hub, number=1):
-    hub.cli("policy", "apply", hub.laptop / f"policy-{number}.note", "--owner-card", hub.laptop / "owner.card")
+    hub.cli("policy", "apply", hub.laptop / f"policy-{number}.note", "--owner-card", hub.owner_card)
