@@ -125,6 +125,10 @@ Result<int> dump_clip(Context& ctx, const std::string& path, DumpDepth depth) {
     const bool part = path.ends_with(".part");
     if (footer) ctx.out.json_line(summary_json(footer->summary));
     if (!footer && !part) whole = false;
+    // A footer of other pieces than those that stand in the file: the file was put together.
+    if (footer && (footer->table.size() != walk.table.size() ||
+                   footer->summary.clip != walk.header.header.clip))
+        whole = false;
     Json end{{"record", "end"},
              {"pieces", walk.table.size()},
              {"finished", footer.ok()},
