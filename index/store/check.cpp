@@ -215,11 +215,8 @@ struct Check::State {
 };
 
 Check::Check(Store& store, FileSystem& fs, DataFolders folders, CheckOptions options)
-    : state_(new State{// NOLINT: owned at once
-                       .store = store,
-                       .fs = fs,
-                       .folders = std::move(folders),
-                       .options = options}) {}
+    : state_(std::make_unique<State>(
+          State{.store = store, .fs = fs, .folders = std::move(folders), .options = options})) {}
 Check::~Check() = default;
 
 Result<WalkProgress> Check::step(std::uint32_t max_files) {

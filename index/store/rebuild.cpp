@@ -121,15 +121,15 @@ struct Rebuild::State {
 };
 
 Rebuild::Rebuild(Store& store, FileSystem& fs, DataFolders folders)
-    : state_(new State{.store = store, .fs = fs, .folders = std::move(folders)}) {}  // NOLINT
+    : state_(
+          std::make_unique<State>(State{.store = store, .fs = fs, .folders = std::move(folders)})) {
+}
 Rebuild::~Rebuild() = default;
 
 Result<void> Rebuild::restart() {
     HD_TRY(state_->store.set_note(kProgressNote, "", Durability::buffered));
-    state_.reset(new State{// NOLINT: owned at once
-                           .store = state_->store,
-                           .fs = state_->fs,
-                           .folders = state_->folders});
+    state_ = std::make_unique<State>(
+        State{.store = state_->store, .fs = state_->fs, .folders = state_->folders});
     return {};
 }
 

@@ -197,9 +197,9 @@ class Store {
     Result<std::uint32_t> derive_coverage(std::uint32_t days);
 
     struct Impl;
+    explicit Store(std::unique_ptr<Impl> impl);  // open() is the way to make one
 
   private:
-    explicit Store(std::unique_ptr<Impl> impl);
     std::unique_ptr<Impl> impl_;
 };
 

@@ -164,7 +164,7 @@ Result<std::unique_ptr<Store>> Store::open(const std::string& folder, StoreOptio
     impl->options = options;
     HD_TRY(impl->open_or_replace(now, report));
     impl->damaged = false;
-    return std::unique_ptr<Store>(new Store(std::move(impl)));  // NOLINT: private constructor
+    return std::make_unique<Store>(std::move(impl));
 }
 
 bool Store::damaged() const { return impl_->damaged; }
