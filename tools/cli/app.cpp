@@ -83,7 +83,7 @@ int run(Context& ctx, int argc, const char* const* argv) {
     app.require_subcommand(1);
     app.get_formatter()->column_width(34);
     add_common_options(app, ctx.opt);
-    Frame frame(app, ctx);
+    Frame frame(app);
     add_keygen_verb(frame);
     add_card_verbs(frame);
     add_init_verb(frame);

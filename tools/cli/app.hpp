@@ -17,7 +17,7 @@ using Action = std::function<Result<int>(Context&)>;
 // Where verbs are registered. The last parsed subcommand's action is what runs.
 class Frame {
   public:
-    Frame(CLI::App& app, Context& ctx) : app_(app), ctx_(ctx) {}
+    explicit Frame(CLI::App& app) : app_(app) {}
 
     // What people read in --help.
     struct Words {
@@ -40,7 +40,6 @@ class Frame {
 
   private:
     CLI::App& app_;
-    Context& ctx_;
     Action chosen_;
 };
 

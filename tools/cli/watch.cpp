@@ -1,4 +1,5 @@
 // watch: live events until Ctrl-C, with what was missed in between.
+#include <algorithm>
 #include <csignal>
 
 #include <fmt/format.h>
@@ -26,7 +27,7 @@ std::string fact_text(const wire::Json& body) {
     const auto* members = body.as_object();
     if (members == nullptr) return out;
     for (const auto& [key, value] : *members) {
-        if (key == "run" || key == "n" || key == "time") continue;
+        if (key == "run" || key == "n" || key == "time" || key == "topic") continue;
         wire::JsonWriter json;
         wire::write_json(json, value);
         std::string text = value.as_text() != nullptr ? *value.as_text() : json.text();
@@ -48,6 +49,21 @@ void show(Context& ctx, const std::string& topic, const wire::Json& body, const 
     ctx.out.flush();
 }
 
+bool wanted(const WatchArgs& args, const std::string& topic) {
+    return args.topics.empty() ||
+           std::any_of(args.topics.begin(), args.topics.end(),
+                       [&](const auto& prefix) { return topic.starts_with(prefix); });
+}
+
+// An event as `events.since` gives it: its topic is inside.
+void show_kept(Context& ctx, const std::string& topic, const wire::Json& event) {
+    if (ctx.out.format() != Format::json) return show(ctx, topic, event, {});
+    wire::JsonWriter text;
+    wire::write_json(text, event);
+    ctx.out.raw(text.text() + "\n");
+    ctx.out.flush();
+}
+
 // Events that a slow reader lost are still in the hub's memory for a while.
 std::int64_t show_missed(Context& ctx, const WatchArgs& args, const std::string& run,
                          std::int64_t after, std::int64_t before) {
@@ -62,16 +78,8 @@ std::int64_t show_missed(Context& ctx, const WatchArgs& args, const std::string&
     for (const wire::Json& e : reply->body.array_or_empty("events")) {
         const std::string topic = e.text_or("topic", "");
         if (e.int_or("n", 0) >= before) break;
-        const bool wanted =
-            args.topics.empty() || std::any_of(args.topics.begin(), args.topics.end(),
-                                               [&](const auto& t) { return topic.starts_with(t); });
-        if (!wanted) continue;
-        wire::JsonWriter text;
-        wire::write_json(text, e);
-        if (ctx.out.format() == Format::json)
-            ctx.out.raw(text.text() + "\n");
-        else
-            show(ctx, topic, e, text.text());
+        if (!wanted(args, topic)) continue;
+        show_kept(ctx, topic, e);
         ++shown;
     }
     return shown;
@@ -99,27 +107,62 @@ Result<int> follow(Context& ctx, WatchArgs& args, wire::Subscriber& events) {
     return args.count > 0 && shown < args.count && stop_asked == 0 ? kNo : kOk;
 }
 
-// --connect names the owner's socket; events have one of their own beside it.
-Result<std::string> events_address(const std::string& connect, const std::string& events) {
-    if (!events.empty() || connect.empty()) return events;
-    const std::string_view owner = "owner.sock";
-    if (connect.starts_with("ipc://") && connect.ends_with(owner))
-        return connect.substr(0, connect.size() - owner.size()) + "events.sock";
-    return with_next(Error{ErrorCode::invalid, "events come from an address of their own"},
-                     "add --events ADDRESS (docs/protocol.md lists the endpoints)");
+// From far away the owner has the owner endpoint only: the same events, asked for twice a second.
+Result<int> follow_by_asking(Context& ctx, WatchArgs& args) {
+    HD_ASSIGN(wire::Client hub, connect_hub(ctx, Endpoint::owner));
+    HD_ASSIGN(const wire::Reply hello, ask_hub(hub, "hello"));
+    const wire::Json* events = hello.body.find("events");
+    std::string run = events != nullptr ? events->text_or("run", "") : "";
+    std::int64_t last = events != nullptr ? events->int_or("last", 0) : 0, shown = 0;
+    const BootTime end = ctx.clock.boot() + std::chrono::seconds(args.seconds);
+    while (stop_asked == 0 && (args.count == 0 || shown < args.count)) {
+        if (args.seconds > 0 && ctx.clock.boot() >= end) break;
+        wire::JsonWriter json;
+        json.begin_object().field("run", run).field("n", last).field("limit", 100).end_object();
+        HD_ASSIGN(const wire::Reply reply, ask_hub(hub, "events.since", json.text()));
+        if (reply.body.text_or("run", "") != run) {
+            ctx.note("The hub was restarted: events are numbered anew.");
+            run = reply.body.text_or("run", "");
+            last = 0;
+            continue;
+        }
+        const auto& found = reply.body.array_or_empty("events");
+        for (const wire::Json& event : found) {
+            last = event.int_or("n", last);
+            const std::string topic = event.text_or("topic", "");
+            if (!wanted(args, topic) || (args.count > 0 && shown == args.count)) continue;
+            show_kept(ctx, topic, event);
+            ++shown;
+        }
+        if (found.empty()) ctx.clock.sleep_until(ctx.clock.boot() + std::chrono::milliseconds(500));
+    }
+    return args.count > 0 && shown < args.count && stop_asked == 0 ? kNo : kOk;
 }
 
-Result<int> watch(Context& ctx, WatchArgs& args) {
+// --connect names the owner's socket; events have one of their own beside it.
+std::string events_address(const std::string& connect, const std::string& events) {
+    const std::string_view owner = "owner.sock";
+    if (events.empty() && connect.starts_with("ipc://") && connect.ends_with(owner))
+        return connect.substr(0, connect.size() - owner.size()) + "events.sock";
+    return events;
+}
+
+Result<int> follow_socket(Context& ctx, WatchArgs& args) {
     const std::string connect = ctx.opt.connect;
-    HD_ASSIGN(ctx.opt.connect, events_address(connect, args.events));
+    ctx.opt.connect = events_address(connect, args.events);
     auto settings = hub_settings(ctx, Endpoint::events);
     ctx.opt.connect = connect;
     if (!settings) return settings.error();
     HD_ASSIGN(wire::Subscriber events, wire::Subscriber::open(std::move(*settings), args.topics));
+    return follow(ctx, args, events);
+}
+
+Result<int> watch(Context& ctx, WatchArgs& args) {
     stop_asked = 0;
     const auto old_int = std::signal(SIGINT, on_interrupt);
     const auto old_term = std::signal(SIGTERM, on_interrupt);
-    auto done = follow(ctx, args, events);
+    const bool far = ctx.opt.connect.starts_with("tcp://") && args.events.empty();
+    auto done = far ? follow_by_asking(ctx, args) : follow_socket(ctx, args);
     std::signal(SIGINT, old_int);
     std::signal(SIGTERM, old_term);
     return done;
