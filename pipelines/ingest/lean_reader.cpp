@@ -1,0 +1,371 @@
+#include "pipelines/ingest/lean_reader.hpp"
+
+#include <array>
+#include <cerrno>
+#include <cmath>
+
+#include <fmt/format.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "index/base/crypto.hpp"
+#include "pipelines/ingest/access_unit.hpp"
+
+namespace hd::ingest {
+namespace {
+
+using journal::GapCause;
+
+// After the first bytes of a picture the rest is on its way: waiting a moment takes a picture's
+// packets in one read. Arrival is when the first bytes woke us, so no time is falsified; it is far
+// below the second in which a piece closes.
+constexpr int kLingerMs = 8;
+constexpr std::size_t kReadBytes = 64 << 10;
+constexpr std::size_t kBufferBytes = kRtspMaxItem + kReadBytes;
+// What we say is short; a camera that does not read for so long is gone.
+constexpr std::size_t kMaxOutput = 64 << 10;
+// A camera that talks for a second or so and makes no sense.
+constexpr std::size_t kMaxGarbage = 1 << 20;
+constexpr Micros kReportPeriod = std::chrono::seconds(10);
+// A camera that lives answers TEARDOWN in a few ms; one that does not is not waited for.
+constexpr int kTeardownMs = 100;
+// Of several addresses of a host name each gets its chance.
+constexpr Micros kConnectPatience = std::chrono::seconds(3);
+
+struct AddressesFree {
+    void operator()(addrinfo* a) const { ::freeaddrinfo(a); }
+};
+using Addresses = std::unique_ptr<addrinfo, AddressesFree>;
+
+std::string errno_words(int error) { return errno_error(error, "connect").what; }
+
+}  // namespace
+
+LeanReader::LeanReader(const link::RecorderSettings& settings, Clock& clock, Ingress& ingress,
+                       std::function<void()> on_jpeg)
+    : settings_(settings),
+      clock_(clock),
+      ingress_(ingress),
+      on_jpeg_(std::move(on_jpeg)),
+      client_(settings.url, settings.user, settings.password) {}
+
+Result<void> LeanReader::prepare() {
+    HD_ASSIGN(url_, parse_rtsp_url(settings_.url));
+    wake_ = Fd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+    if (!wake_) return errno_error(errno, "eventfd");
+    return {};
+}
+
+void LeanReader::close() {
+    stop_ = true;
+    const std::uint64_t one = 1;
+    if (wake_) static_cast<void>(!::write(wake_.get(), &one, sizeof one));
+    const std::lock_guard lock(closing_mutex_);
+    closed_ = true;
+}
+
+SourceStats LeanReader::stats() const {
+    const std::lock_guard lock(clock_mutex_);
+    return {frames_.load(), bytes_.load(), unusable_.load(), camera_clock_.value()};
+}
+
+void LeanReader::push(SourceEvent event) {
+    const std::lock_guard lock(closing_mutex_);
+    if (!closed_) ingress_.push(std::move(event));
+}
+
+void LeanReader::lose(GapCause cause, std::string detail) {
+    push(Lost{cause, std::move(detail)});
+    stop_ = true;
+}
+
+GapCause LeanReader::closed_cause() const {
+    return connected_ ? GapCause::closed : GapCause::unreachable;
+}
+
+void LeanReader::run() {
+    deadline_ = clock_.boot() + settings_.first_frame_timeout;
+    if (!connect_camera()) return;
+    converse();
+    hang_up();
+    socket_ = Fd();
+    buffer_.reset();
+    if (client_.offers_jpeg_only() && on_jpeg_) on_jpeg_();
+}
+
+bool LeanReader::connect_camera() {
+    addrinfo hints{};
+    hints.ai_socktype = SOCK_STREAM;
+    hints.ai_flags = AI_ADDRCONFIG | AI_NUMERICSERV;
+    addrinfo* raw = nullptr;
+    const int rc = ::getaddrinfo(url_.host.c_str(), url_.port.c_str(), &hints, &raw);
+    const Addresses all{rc == 0 ? raw : nullptr};
+    if (!all) {
+        lose(GapCause::unreachable, fmt::format("camera's address: {}", ::gai_strerror(rc)));
+        return false;
+    }
+    int error = ETIMEDOUT;
+    for (const addrinfo* a = all.get(); a && !asked_to_stop(); a = a->ai_next) {
+        if (connect_one(a->ai_addr, a->ai_addrlen, a->ai_family)) return true;
+        error = errno;
+    }
+    if (!asked_to_stop()) lose(GapCause::unreachable, errno_words(error));
+    return false;
+}
+
+// False with errno set.
+bool LeanReader::connect_one(const void* address, unsigned size, int family) {
+    socket_ = Fd(::socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+    if (!socket_) return false;
+    const int on = 1;
+    ::setsockopt(socket_.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    // A camera that lost its power says nothing, and our few bytes may not be missed for hours.
+    ::setsockopt(socket_.get(), SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
+    if (::connect(socket_.get(), static_cast<const sockaddr*>(address), size) == 0) return true;
+    if (errno != EINPROGRESS) return false;
+    std::array<pollfd, 2> fds{pollfd{socket_.get(), POLLOUT, 0}, pollfd{wake_.get(), POLLIN, 0}};
+    const Micros left = std::min(kConnectPatience, deadline_ - clock_.boot());
+    const int ready =
+        ::poll(fds.data(), 2, static_cast<int>(std::max<std::int64_t>(0, left.count() / 1000)));
+    int error = ETIMEDOUT;
+    socklen_t error_size = sizeof error;
+    if (ready > 0 && fds[0].revents != 0)
+        ::getsockopt(socket_.get(), SOL_SOCKET, SO_ERROR, &error, &error_size);
+    errno = error;
+    return error == 0;
+}
+
+void LeanReader::converse() {
+    buffer_ = std::make_unique_for_overwrite<std::uint8_t[]>(kBufferBytes);
+    client_.start();
+    while (!asked_to_stop()) {
+        if (!send_output()) return lose(closed_cause(), "camera closed the connection");
+        if (!wait_for_bytes()) continue;
+        if (!receive() || !take_items()) return;
+    }
+}
+
+int LeanReader::patience_ms() const {
+    const Micros left = connected_ ? Micros(std::chrono::seconds(1)) : deadline_ - clock_.boot();
+    return static_cast<int>(std::clamp<std::int64_t>(left.count() / 1000 + 1, 1, 1000));
+}
+
+// False: nothing to read yet.
+bool LeanReader::wait_for_bytes() {
+    std::array<pollfd, 2> fds{
+        pollfd{socket_.get(), static_cast<short>(output_.empty() ? POLLIN : POLLIN | POLLOUT), 0},
+        pollfd{wake_.get(), POLLIN, 0}};
+    const int ready = ::poll(fds.data(), 2, patience_ms());
+    woken_at_ = clock_.boot();
+    client_.tick(woken_at_);
+    say_alive(woken_at_);
+    if (!connected_ && woken_at_ > deadline_)
+        lose(GapCause::unreachable, "camera did not answer in time");
+    if (ready <= 0 || (fds[0].revents & (POLLIN | POLLHUP | POLLERR)) == 0) return false;
+    if (connected_) ::poll(&fds[1], 1, kLingerMs);
+    return true;
+}
+
+// False: the connection is over, and said so.
+bool LeanReader::receive() {
+    if (begin_ == end_) begin_ = end_ = 0;
+    if (kBufferBytes - end_ < kReadBytes) {
+        std::copy(buffer_.get() + begin_, buffer_.get() + end_, buffer_.get());
+        end_ -= std::exchange(begin_, 0);
+    }
+    const ssize_t n = ::recv(socket_.get(), buffer_.get() + end_, kReadBytes, 0);
+    read_at_ = clock_.boot();
+    if (n > 0) {
+        end_ += static_cast<std::size_t>(n);
+        return true;
+    }
+    if (n < 0 && (errno == EAGAIN || errno == EINTR)) return true;
+    lose(closed_cause(), n == 0 ? "camera closed the connection" : "camera reset the connection");
+    return false;
+}
+
+// False: it is over.
+bool LeanReader::take_items() {
+    // Only what begins the batch came when we were woken; the rest came at some time until now.
+    BootTime arrival = woken_at_;
+    while (begin_ < end_) {
+        const RtspItem item = next_item({buffer_.get() + begin_, end_ - begin_});
+        if (item.kind == RtspItem::Kind::incomplete) break;
+        begin_ += item.size;
+        garbage_bytes_ = item.kind == RtspItem::Kind::garbage ? garbage_bytes_ + item.size : 0;
+        if (item.kind == RtspItem::Kind::packet) {
+            take_packet(item.channel, item.payload, arrival);
+        } else if (item.kind == RtspItem::Kind::message) {
+            client_.take(item.message, read_at_);
+            if (client_.phase() == RtspClient::Phase::playing) begin_stream();
+            if (client_.lost()) {
+                if (!(client_.offers_jpeg_only() && on_jpeg_))
+                    lose(client_.lost()->cause, client_.lost()->detail);
+                return false;
+            }
+        } else if (garbage_bytes_ > kMaxGarbage) {
+            lose(closed_cause(), "camera sends what is not RTSP");
+            return false;
+        }
+        arrival = read_at_;
+    }
+    return true;
+}
+
+void LeanReader::begin_stream() {
+    if (std::exchange(connected_, true)) return;
+    const RtspStream& stream = *client_.stream();
+    depacketizer_.emplace(stream.codec);
+    for (const Bytes& set : parameter_sets_of(stream.media)) depacketizer_->add_parameter_set(set);
+    media_clock_.emplace(stream.media.clock_rate);
+    next_report_ = clock_.boot() + kReportPeriod;
+    push(Connected{});
+}
+
+void LeanReader::take_packet(std::uint8_t channel, ByteView payload, BootTime arrival) {
+    if (!client_.stream()) return;
+    const RtspStream& stream = *client_.stream();
+    if (channel == stream.rtcp_channel && channel != stream.rtp_channel) {
+        if (connected_) take_rtcp(payload, arrival);
+        return;
+    }
+    if (channel != stream.rtp_channel) return;
+    const auto packet = parse_rtp(payload);
+    if (!packet || packet->payload_type != stream.media.payload_type) return;
+    // The picture may overtake the answer to PLAY.
+    begin_stream();
+    if (ssrc_ != packet->ssrc) {
+        ssrc_ = packet->ssrc;
+        media_clock_->restart();
+        last_report_.reset();
+    }
+    units_.clear();
+    depacketizer_->push(*packet, arrival, units_);
+    for (AccessUnit& unit : units_) deliver(std::move(unit));
+}
+
+void LeanReader::deliver_format(const AccessUnit::Format& format) {
+    StreamFormat out;
+    out.codec = client_.stream()->codec;
+    out.codec_config = format.codec_config;
+    auto name = rfc6381_codec(out.codec, out.codec_config);
+    if (!name) return;
+    out.rfc6381 = *std::move(name);
+    out.width = static_cast<std::uint16_t>(format.facts.width);
+    out.height = static_cast<std::uint16_t>(format.facts.height);
+    out.encoder = "camera";
+    out.encoder_why = "stream as sent";
+    const double rate = client_.stream()->media.frame_rate;
+    out.frame_duration = format.facts.frame_duration;
+    if (out.frame_duration == Micros(0) && rate >= 1)
+        out.frame_duration = Micros(std::llround(1e6 / rate));
+    const bool same = format_ && format_->codec_config == out.codec_config;
+    if (same) return;
+    times_.restart(reorder_depth(out.codec, out.codec_config), out.frame_duration);
+    format_ = out;
+    push(std::move(out));
+}
+
+void LeanReader::deliver(AccessUnit&& unit) {
+    if (unit.format) deliver_format(*unit.format);
+    if (!format_) return;
+    Frame frame;
+    frame.bytes = *unit.bytes;
+    const EntryPoint entry = entry_point(format_->codec, frame.bytes);
+    frame.idr = entry == EntryPoint::idr;
+    frame.cra = entry == EntryPoint::cra;
+    const auto times = times_.next(media_clock_->map(unit.timestamp, unit.arrival));
+    frame.pts = times.pts;
+    frame.dts = times.dts;
+    frame.owner = std::move(unit.bytes);
+    ++frames_;
+    bytes_ += frame.bytes.size();
+    push(std::move(frame));
+}
+
+void LeanReader::take_rtcp(ByteView payload, BootTime arrival) {
+    const RtcpFacts facts = parse_rtcp(payload);
+    if (!facts.report || (ssrc_ && facts.report->ssrc != *ssrc_)) return;
+    last_report_ = facts.report;
+    last_report_at_ = arrival;
+    const auto camera = facts.report->utc();
+    const auto hub = media_clock_->where(facts.report->timestamp);
+    if (!camera || !hub) return;
+    const WallTime hub_utc{hub->us + wall_minus_boot(clock_).count()};
+    const std::lock_guard lock(clock_mutex_);
+    camera_clock_.add(*camera - hub_utc);
+}
+
+void LeanReader::report_losses(BootTime now) {
+    const auto& counts = depacketizer_->counts();
+    const std::uint64_t losses = counts.damaged_units + counts.unusable_units;
+    unusable_ = losses;
+    if (counts.damaged_units == losses_said_) return;
+    std::uint64_t suppressed = 0;
+    if (!loss_log_.allow(now.us, suppressed)) return;
+    losses_said_ = counts.damaged_units;
+    log::warn("frames.damaged",
+              "camera={} frames={} packets={} why=\"the camera left packets out\"",
+              to_string(settings_.camera), counts.damaged_units, counts.lost_packets);
+}
+
+// A receiver report now and then: some servers end sessions of which they hear nothing.
+void LeanReader::say_alive(BootTime now) {
+    if (!connected_ || now < next_report_) return;
+    next_report_ = now + kReportPeriod;
+    report_losses(now);
+    if (!ssrc_) return;
+    ReceiverState state;
+    std::array<std::uint8_t, 4> random{};
+    random_bytes(random);
+    state.our_ssrc = std::uint32_t{random[0]} << 24 | std::uint32_t{random[1]} << 16 |
+                     std::uint32_t{random[2]} << 8 | random[3];
+    state.camera_ssrc = *ssrc_;
+    state.highest_sequence = depacketizer_->counts().highest_sequence;
+    state.lost = depacketizer_->counts().lost_packets;
+    if (last_report_) {
+        state.last_report = static_cast<std::uint32_t>(last_report_->ntp >> 16);
+        const std::int64_t us = (now - last_report_at_).count();
+        state.since_last_report = static_cast<std::uint32_t>(us * 65'536 / 1'000'000);
+    }
+    const Bytes report = format_receiver_report(state);
+    output_.push_back('$');
+    output_.push_back(static_cast<char>(client_.stream()->rtcp_channel));
+    output_.push_back(static_cast<char>(report.size() >> 8));
+    output_.push_back(static_cast<char>(report.size()));
+    output_ += as_text(report);
+}
+
+// False: the connection is over, or the camera does not read.
+bool LeanReader::send_output() {
+    output_ += client_.take_output();
+    while (!output_.empty()) {
+        const ssize_t n = ::send(socket_.get(), output_.data(), output_.size(), MSG_NOSIGNAL);
+        if (n < 0 && errno == EINTR) continue;
+        if (n < 0 && errno == EAGAIN) return output_.size() <= kMaxOutput;
+        if (n <= 0) return false;
+        output_.erase(0, static_cast<std::size_t>(n));
+    }
+    return true;
+}
+
+void LeanReader::hang_up() {
+    client_.teardown();
+    if (!send_output() || client_.phase() != RtspClient::Phase::ended || client_.lost()) return;
+    ::shutdown(socket_.get(), SHUT_WR);
+    // Unread bytes would turn our close into a reset, which may overtake the TEARDOWN.
+    const BootTime until = clock_.boot() + std::chrono::milliseconds(kTeardownMs);
+    while (true) {
+        const std::int64_t left = (until - clock_.boot()).count() / 1000;
+        pollfd fd{socket_.get(), POLLIN, 0};
+        if (left <= 0 || ::poll(&fd, 1, static_cast<int>(left)) <= 0) return;
+        if (::recv(socket_.get(), buffer_.get(), kReadBytes, 0) <= 0) return;
+    }
+}
+
+}  // namespace hd::ingest

@@ -1,0 +1,274 @@
+#include "pipelines/ingest/rtsp_client.hpp"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+
+#include <fmt/format.h>
+
+#include "index/base/crypto.hpp"
+#include "index/base/encoding.hpp"
+
+namespace hd::ingest {
+namespace {
+
+using journal::GapCause;
+
+// A nonce may expire between two tries; more than that is a camera that does not want us.
+constexpr unsigned kMaxTries = 3;
+constexpr std::size_t kMaxSession = 256;
+constexpr std::uint32_t kDefaultRate = 90'000;  // RFC 6184 and RFC 7798: always
+
+struct Answer {
+    int status;
+    GapCause cause;
+    const char* words;
+};
+constexpr std::array kAnswers{
+    Answer{401, GapCause::refused, "camera refused user or password (401)"},
+    Answer{403, GapCause::refused, "camera forbids this stream to this user (403)"},
+    Answer{404, GapCause::refused, "camera has no such stream (404)"},
+    Answer{454, GapCause::refused, "camera lost the session (454)"},
+    Answer{453, GapCause::refused, "camera has not enough bandwidth for one more client (453)"},
+    Answer{461, GapCause::refused, "camera does not offer this transport (461)"},
+    Answer{503, GapCause::unreachable, "camera is busy (503)"},
+};
+
+std::string client_nonce() {
+    std::array<std::uint8_t, 8> random{};
+    random_bytes(random);
+    return to_hex(random);
+}
+
+// "interleaved=0-1" of a Transport header.
+std::optional<std::pair<std::uint8_t, std::uint8_t>> channels(std::string_view transport) {
+    const auto text = parameter(transport, "interleaved", ';');
+    if (!text) return std::nullopt;
+    unsigned first = 0, second = 0;
+    const char* const end = text->data() + text->size();
+    const auto one = std::from_chars(text->data(), end, first);
+    if (one.ec != std::errc{} || first > 255) return std::nullopt;
+    second = first + 1;
+    if (one.ptr < end && *one.ptr == '-') std::from_chars(one.ptr + 1, end, second);
+    if (second > 255) second = first;
+    return std::pair{static_cast<std::uint8_t>(first), static_cast<std::uint8_t>(second)};
+}
+
+// Printable ASCII of a camera's words, short: they end up in a log and in a journal.
+std::string printable(std::string_view text) {
+    std::string out;
+    for (const char c : text.substr(0, 32))
+        out.push_back(c >= ' ' && c < 0x7f && c != '"' ? c : '?');
+    return out;
+}
+
+}  // namespace
+
+Result<RtspUrl> parse_rtsp_url(std::string_view url) {
+    const std::size_t scheme = url.find("://");
+    if (scheme == std::string_view::npos || url.substr(0, scheme) != "rtsp")
+        return Error{ErrorCode::invalid, "url: must begin with rtsp:// or rtsps://"};
+    url.remove_prefix(scheme + 3);
+    std::string_view host = url.substr(0, url.find_first_of("/?"));
+    if (host.find('@') != std::string_view::npos)
+        return Error{ErrorCode::invalid, "url: user and password have settings of their own"};
+    RtspUrl out;
+    std::size_t colon = host.rfind(':');
+    if (!host.empty() && host[0] == '[') {
+        const std::size_t close = host.find(']');
+        if (close == std::string_view::npos)
+            return Error{ErrorCode::invalid, "url: [ without ] around the address"};
+        out.host = host.substr(1, close - 1);
+        host.remove_prefix(close + 1);
+        colon = host.find(':');
+    } else {
+        out.host = host.substr(0, colon);
+    }
+    if (colon != std::string_view::npos) {
+        out.port = host.substr(colon + 1);
+        unsigned port = 0;
+        const auto [end, error] =
+            std::from_chars(out.port.data(), out.port.data() + out.port.size(), port);
+        if (error != std::errc{} || end != out.port.data() + out.port.size() || port == 0 ||
+            port > 65535)
+            return Error{ErrorCode::invalid, "url: the port must be 1 to 65535"};
+    }
+    if (out.host.empty()) return Error{ErrorCode::invalid, "url: names no host"};
+    return out;
+}
+
+RtspClient::RtspClient(std::string url, std::string user, std::string password)
+    : url_(std::move(url)), auth_(std::move(user), std::move(password)) {}
+
+void RtspClient::start() { ask(Step::options); }
+
+void RtspClient::ask(Step step) {
+    step_ = step;
+    tries_ = 0;
+    send();
+}
+
+void RtspClient::send() {
+    std::vector<RtspHeader> headers{{"CSeq", std::to_string(++cseq_)},
+                                    {"User-Agent", "halfdoor/" HALFDOOR_VERSION}};
+    std::string_view method = "OPTIONS";
+    std::string uri = url_;
+    if (step_ == Step::describe) {
+        method = "DESCRIBE";
+        headers.push_back({"Accept", "application/sdp"});
+    } else if (step_ == Step::setup) {
+        method = "SETUP";
+        uri = setup_url_;
+        headers.push_back({"Transport", "RTP/AVP/TCP;unicast;interleaved=0-1"});
+    } else if (step_ == Step::play) {
+        method = "PLAY";
+        uri = play_url_;
+        headers.push_back({"Range", "npt=0.000-"});
+    } else if (step_ == Step::alive) {
+        method = has_get_parameter_ ? "GET_PARAMETER" : "OPTIONS";
+        uri = play_url_;
+    } else if (step_ == Step::none) {
+        method = "TEARDOWN";
+        uri = play_url_;
+    }
+    if (!session_.empty()) headers.push_back({"Session", session_});
+    if (const auto value = auth_.header(method, uri, client_nonce()))
+        headers.push_back({"Authorization", *value});
+    output_ += format_request(method, uri, headers);
+}
+
+void RtspClient::teardown() {
+    if (session_.empty() || phase_ == Phase::ended) return;
+    phase_ = Phase::ended;
+    step_ = Step::none;
+    send();
+}
+
+void RtspClient::tick(BootTime now) {
+    if (phase_ != Phase::playing || !next_alive_ || now < *next_alive_) return;
+    // Two in a row without an answer are no reason to hang up: frames tell whether it lives.
+    next_alive_ = now + session_timeout_ / 2;
+    ask(Step::alive);
+}
+
+void RtspClient::end(GapCause cause, std::string detail) {
+    if (phase_ == Phase::ended) return;
+    phase_ = Phase::ended;
+    lost_ = Lost{cause, std::move(detail)};
+}
+
+// A camera may ask us too (OPTIONS, SET_PARAMETER, ANNOUNCE, REDIRECT); it gets an answer.
+void RtspClient::respond(const RtspMessage& request) {
+    std::string cseq;
+    for (const char c : request.header("CSeq").value_or("0").substr(0, 10))
+        if (c >= '0' && c <= '9') cseq.push_back(c);
+    const bool known = request.method == "OPTIONS" || request.method == "GET_PARAMETER";
+    // Bounded: a camera that only asks and never reads is hung up on by the caller's output limit.
+    output_ += fmt::format("RTSP/1.0 {}\r\nCSeq: {}\r\n\r\n",
+                           known ? "200 OK" : "501 Not Implemented", cseq);
+}
+
+void RtspClient::failed(const RtspMessage& response) {
+    if (response.status == 401 && tries_ < kMaxTries && auth_.challenged(response)) {
+        ++tries_;
+        send();
+        return;
+    }
+    const bool fatal_for_alive = response.status == 454 || response.status == 401;
+    if (step_ == Step::alive && !fatal_for_alive) {
+        has_get_parameter_ = false;  // OPTIONS is taken by every camera.
+        step_ = Step::none;
+        return;
+    }
+    // Not all cameras know OPTIONS.
+    if (step_ == Step::options && response.status != 401) return ask(Step::describe);
+    for (const Answer& a : kAnswers)
+        if (a.status == response.status) return end(a.cause, a.words);
+    end(GapCause::refused,
+        fmt::format("camera answered {} {}", response.status, printable(response.reason)));
+}
+
+void RtspClient::take(const RtspMessage& m, BootTime now) {
+    if (!m.method.empty()) return respond(m);
+    if (phase_ == Phase::ended || step_ == Step::none || m.status < 200) return;
+    if (const auto cseq = m.header("CSeq")) {
+        std::uint32_t number = 0;
+        const auto [end, error] =
+            std::from_chars(cseq->data(), cseq->data() + cseq->size(), number);
+        if (error == std::errc{} && number != cseq_) return;  // Of a request given up on.
+    }
+    if (m.status >= 300) return failed(m);
+    switch (step_) {
+        case Step::options:
+            if (const auto methods = m.header("Public"))
+                has_get_parameter_ = methods->find("GET_PARAMETER") != std::string_view::npos;
+            return ask(Step::describe);
+        case Step::describe:
+            return take_description(m);
+        case Step::setup:
+            return take_setup(m);
+        case Step::play:
+            take_session(m);
+            phase_ = Phase::playing;
+            next_alive_ = now + session_timeout_ / 2;
+            break;
+        case Step::alive:
+        case Step::none:
+            break;
+    }
+    step_ = Step::none;
+}
+
+void RtspClient::take_description(const RtspMessage& m) {
+    auto sdp = parse_sdp(m.body);
+    if (!sdp) return end(GapCause::refused, "camera describes no video");
+    std::string_view base;
+    for (const char* name : {"Content-Base", "Content-Location"})
+        if (base.empty()) base = m.header(name).value_or("");
+    std::string offered;
+    for (const SdpMedia& media : sdp->media) {
+        if (media.kind != "video") continue;
+        offered = media.encoding;
+        if (!media.payload_type || (media.encoding != "H264" && media.encoding != "H265")) continue;
+        stream_.emplace();
+        stream_->codec = media.encoding == "H265" ? Codec::h265 : Codec::h264;
+        stream_->media = media;
+        if (stream_->media.clock_rate == 0) stream_->media.clock_rate = kDefaultRate;
+        break;
+    }
+    if (!stream_) {
+        jpeg_only_ = offered == "JPEG";
+        return end(GapCause::refused, offered.empty()
+                                          ? "camera offers no video"
+                                          : fmt::format("camera offers {} only, not H.264 or H.265",
+                                                        printable(offered)));
+    }
+    setup_url_ = control_url(url_, base, stream_->media.control);
+    play_url_ = control_url(url_, base, sdp->control);
+    ask(Step::setup);
+}
+
+void RtspClient::take_session(const RtspMessage& m) {
+    const auto value = m.header("Session");
+    if (!value) return;
+    const std::string_view id = trimmed(value->substr(0, value->find(';')));
+    if (session_.empty()) session_ = id.substr(0, kMaxSession);
+    const auto timeout = parameter(*value, "timeout", ';');
+    unsigned seconds = 0;
+    if (timeout) std::from_chars(timeout->data(), timeout->data() + timeout->size(), seconds);
+    if (seconds > 0) session_timeout_ = std::chrono::seconds(std::clamp(seconds, 4u, 120u));
+}
+
+void RtspClient::take_setup(const RtspMessage& m) {
+    take_session(m);
+    const std::string_view transport = m.header("Transport").value_or("");
+    if (const auto pair = channels(transport)) {
+        stream_->rtp_channel = pair->first;
+        stream_->rtcp_channel = pair->second;
+    } else if (parameter(transport, "server_port", ';')) {
+        return end(GapCause::refused, "camera does not offer this transport (it wants UDP)");
+    }
+    ask(Step::play);
+}
+
+}  // namespace hd::ingest

@@ -1,0 +1,86 @@
+// The RTSP 1.0 conversation with a camera for one video stream over interleaved TCP: OPTIONS,
+// DESCRIBE, SETUP, PLAY, then signs of life, at last TEARDOWN. Decides only: the caller moves the
+// bytes and the time. One thread.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "index/base/time.hpp"
+#include "pipelines/ingest/frame.hpp"
+#include "pipelines/ingest/rtsp_auth.hpp"
+#include "pipelines/ingest/sdp.hpp"
+
+namespace hd::ingest {
+
+struct RtspUrl {
+    std::string host;  // without the brackets of an IPv6 address
+    std::string port = "554";
+    bool operator==(const RtspUrl&) const = default;
+};
+// invalid: not rtsp://, no host, or user and password in it (they have settings of their own).
+Result<RtspUrl> parse_rtsp_url(std::string_view url);
+
+// The stream that was set up.
+struct RtspStream {
+    Codec codec = Codec::h264;
+    SdpMedia media;
+    std::uint8_t rtp_channel = 0, rtcp_channel = 1;
+};
+
+class RtspClient {
+  public:
+    RtspClient(std::string url, std::string user, std::string password);
+
+    enum class Phase { asking, playing, ended };
+    Phase phase() const { return phase_; }
+
+    // What has to be sent now; empties the store.
+    std::string take_output() { return std::exchange(output_, {}); }
+
+    void start();  // once
+    // A response, or a request of the camera.
+    void take(const RtspMessage& message, BootTime now);
+    // Call now and then; asks for a sign of life when it is due.
+    void tick(BootTime now);
+    void teardown();  // best effort: no answer is waited for
+
+    // Why it ended, if the camera said no. After this nothing more comes.
+    const std::optional<Lost>& lost() const { return lost_; }
+    // Set if the camera offers no H.264 or H.265, but JPEG: another reader can take that.
+    bool offers_jpeg_only() const { return jpeg_only_; }
+    // From the answer to SETUP on: packets may come before the answer to PLAY does.
+    const std::optional<RtspStream>& stream() const { return stream_; }
+
+  private:
+    enum class Step { none, options, describe, setup, play, alive };
+    void ask(Step step);
+    void send();
+    void respond(const RtspMessage& request);
+    void failed(const RtspMessage& response);
+    void end(journal::GapCause cause, std::string detail);
+    void take_description(const RtspMessage& response);
+    void take_setup(const RtspMessage& response);
+    void take_session(const RtspMessage& response);
+
+    const std::string url_;
+    RtspAuth auth_;
+    std::string output_;
+
+    Phase phase_ = Phase::asking;
+    Step step_ = Step::none;  // what is asked and not answered yet
+    unsigned tries_ = 0;      // of this step with an answer to a challenge
+    std::uint32_t cseq_ = 0;
+    std::optional<Lost> lost_;
+    bool jpeg_only_ = false;
+
+    std::string session_;
+    Micros session_timeout_ = std::chrono::seconds(60);
+    bool has_get_parameter_ = false;
+    std::optional<BootTime> next_alive_;
+    std::string play_url_, setup_url_;
+    std::optional<RtspStream> stream_;
+};
+
+}  // namespace hd::ingest
