@@ -1,59 +1,114 @@
-#include <fmt/format.h>
+// Which reader takes a camera, and the way from one to the other.
+#include <mutex>
+#include <optional>
+#include <string_view>
 
-#include "pipelines/ingest/rtsp_session.hpp"
+#include "pipelines/ingest/gst_source.hpp"
+#include "pipelines/ingest/lean_source.hpp"
 
 namespace hd::ingest {
 namespace {
 
-class RtspSource final : public Source {
+// Begins with the lean reader; a camera that offers JPEG only goes on to GStreamer, which decodes
+// it and encodes again.
+class AutoSource final : public Source {
   public:
-    RtspSource(const link::RecorderSettings& settings, Clock& clock, Ingress& ingress)
-        : clock_(clock), session_(std::make_unique<RtspSession>(settings, clock, ingress)) {}
-    ~RtspSource() override { stop(clock_.boot() + std::chrono::seconds(2)).ignore(); }
+    AutoSource(const link::RecorderSettings& settings, Clock& clock, Ingress& ingress)
+        : settings_(settings),
+          clock_(clock),
+          ingress_(ingress),
+          lean_(make_lean_source(settings, clock, ingress, [this] { hand_over(); })) {}
+    ~AutoSource() override { stop(clock_.boot() + std::chrono::seconds(2)).ignore(); }
 
-    Result<void> start() override { return session_->start(); }
+    Result<void> start() override { return lean_->start(); }
 
     Result<void> stop(BootTime deadline) override {
-        if (!session_) return {};
-        last_stats_ = session_->stats();
-        auto stopped = session_->stop(deadline);
-        // Threads that hang may still come back and use the session: it stays in memory then.
-        if (stopped)
-            session_.reset();
-        else
-            static_cast<void>(session_.release());
-        return stopped;
+        if (stop_begun()) return {};
+        if (auto stopped = lean_->stop(deadline); !stopped) {
+            // Its thread may come back and call hand_over(), which then does nothing; but it needs
+            // this object, so the caller is told to end the process, and nothing is destroyed.
+            static_cast<void>(lean_.release());
+            return stopped;
+        }
+        return gst_ ? gst_->stop(deadline) : Result<void>{};
     }
 
-    SourceStats stats() const override { return session_ ? session_->stats() : last_stats_; }
+    SourceStats stats() const override {
+        const std::lock_guard lock(mutex_);
+        return gst_ ? gst_->stats() : lean_ ? lean_->stats() : SourceStats{};
+    }
 
   private:
+    bool stop_begun() {
+        const std::lock_guard lock(mutex_);
+        return std::exchange(stopping_, true);
+    }
+
+    // On the lean reader's thread, as its last act; start() only begins.
+    void hand_over() {
+        const std::lock_guard lock(mutex_);
+        if (stopping_) return;
+        gst_ = make_gst_source(settings_, clock_, ingress_);
+        if (auto started = gst_->start(); !started)
+            ingress_.push(Lost{journal::GapCause::encoder, started.error().what});
+    }
+
+    const link::RecorderSettings settings_;
     Clock& clock_;
-    std::unique_ptr<RtspSession> session_;
-    SourceStats last_stats_;
+    Ingress& ingress_;
+    std::unique_ptr<Source> lean_;
+
+    mutable std::mutex mutex_;     // Held while gst_ is made. Lock order: before the sources'.
+    bool stopping_ = false;        // Guarded by mutex_.
+    std::unique_ptr<Source> gst_;  // Set once under mutex_; after stop_begun() never again.
 };
 
 }  // namespace
 
-Result<void> init_gstreamer() {
-    static const Result<void> result = []() -> Result<void> {
-        // The macro of this name compares function and object pointers; NULL means the default log.
-        (gst_debug_remove_log_function)(nullptr);
-        GError* raw = nullptr;
-        if (gst_init_check(nullptr, nullptr, &raw)) {
-            gst_debug_set_active(FALSE);
-            return {};
-        }
-        const GErrorPtr error{raw};
-        return Error{ErrorCode::unavailable,
-                     fmt::format("GStreamer: {}", error ? error->message : "did not start")};
-    }();
-    return result;
+Result<Reader> choose_reader(const link::RecorderSettings& settings) {
+    const bool tls = std::string_view(settings.url).substr(0, 8) == "rtsps://";
+    const bool fits = !tls && settings.transport == link::RtspTransport::tcp &&
+                      settings.encode != link::EncodeMode::hub;
+    switch (settings.reader) {
+        case link::RtspReader::gstreamer:
+            return Reader::gstreamer;
+        case link::RtspReader::automatic:
+            return fits ? Reader::lean : Reader::gstreamer;
+        case link::RtspReader::lean:
+            break;
+    }
+    if (!fits)
+        return Error{ErrorCode::invalid,
+                     "rtsp_reader = \"lean\" needs rtsp://, transport = \"tcp\" and no encoding on "
+                     "the hub"};
+    return Reader::lean;
 }
+
+namespace {
+
+// What cannot be started says so in start(), as every source does.
+class Refused final : public Source {
+  public:
+    explicit Refused(Error error) : error_(std::move(error)) {}
+    Result<void> start() override { return error_; }
+    Result<void> stop(BootTime) override { return {}; }
+    SourceStats stats() const override { return {}; }
+
+  private:
+    const Error error_;
+};
+
+}  // namespace
 
 std::unique_ptr<Source> make_rtsp_source(const link::RecorderSettings& settings, Clock& clock,
                                          Ingress& ingress) {
-    return std::make_unique<RtspSource>(settings, clock, ingress);
+    const auto reader = choose_reader(settings);
+    if (!reader) return std::make_unique<Refused>(reader.error());
+    if (*reader == Reader::gstreamer) return make_gst_source(settings, clock, ingress);
+    const bool may_encode = settings.reader == link::RtspReader::automatic &&
+                            settings.encode != link::EncodeMode::camera;
+    if (may_encode) return std::make_unique<AutoSource>(settings, clock, ingress);
+    return make_lean_source(settings, clock, ingress, {});
 }
 
 }  // namespace hd::ingest

@@ -47,9 +47,15 @@ class Source {
     virtual SourceStats stats() const = 0;
 };
 
-// Call once per process before anything else here; later calls do nothing. Quiet: GStreamer's own
-// log, which may print URLs, is turned off.
+// Called by whoever needs GStreamer, the first time that it is needed: a recorder whose camera the
+// lean reader takes never loads a plugin. Later calls do nothing. Quiet: GStreamer's own log, which
+// may print URLs, is turned off.
 Result<void> init_gstreamer();
+
+// Which reader these settings lead to, as far as the settings tell: with `automatic` a camera that
+// offers JPEG only is handed on to GStreamer after its DESCRIBE.
+enum class Reader : std::uint8_t { lean, gstreamer };
+Result<Reader> choose_reader(const link::RecorderSettings& settings);
 
 // `clock` and `ingress` must outlive the source. settings.encode == hub decodes and encodes again.
 std::unique_ptr<Source> make_rtsp_source(const link::RecorderSettings& settings, Clock& clock,

@@ -14,6 +14,9 @@ namespace hd::link {
 
 enum class EncodeMode : std::uint8_t { automatic = 0, camera = 1, hub = 2 };
 enum class RtspTransport : std::uint8_t { tcp = 0, udp = 1 };
+// Who speaks with the camera. automatic: the lean reader for what it can do (H.264 and H.265 over
+// rtsp:// and TCP, kept as sent), GStreamer for the rest. lean: never GStreamer.
+enum class RtspReader : std::uint8_t { automatic = 0, lean = 1, gstreamer = 2 };
 
 struct RecorderSettings {
     CameraId camera;
@@ -22,6 +25,7 @@ struct RecorderSettings {
     std::string url;  // rtsp:// or rtsps://, WITHOUT credentials
     std::string user, password;
     RtspTransport transport = RtspTransport::tcp;
+    RtspReader reader = RtspReader::automatic;
     EncodeMode encode = EncodeMode::automatic;
     std::string data_folder;  // <data>
     Micros clip_target = std::chrono::seconds(60);

@@ -133,7 +133,6 @@ int record_camera(const Flags& flags) {
                    flags.camera);
         return static_cast<int>(record::Ended::already);
     }
-    if (auto ready = ingest::init_gstreamer(); !ready) return complain(ready.error());
     const auto ended = recorder.run(g_stop);
     // Whatever hangs in a driver must not keep the process: everything is on the disk.
     if (ended == record::Ended::hung) ::_exit(static_cast<int>(ended));

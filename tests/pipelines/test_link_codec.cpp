@@ -25,6 +25,7 @@ RecorderSettings some_settings() {
     s.user = "hub";
     s.password = "correct horse";
     s.transport = RtspTransport::udp;
+    s.reader = RtspReader::gstreamer;
     s.encode = EncodeMode::hub;
     s.data_folder = "/var/lib/halfdoor";
     s.clip_target = std::chrono::seconds(5);
@@ -194,6 +195,7 @@ TEST_CASE("the settings hash changes with everything a recorder acts on, and not
         [](auto& x) { x.user += "x"; },
         [](auto& x) { x.password += "x"; },
         [](auto& x) { x.transport = RtspTransport::tcp; },
+        [](auto& x) { x.reader = RtspReader::lean; },
         [](auto& x) { x.encode = EncodeMode::camera; },
         [](auto& x) { x.clip_target += Micros(1); },
         [](auto& x) { x.clip_max -= Micros(1); },
