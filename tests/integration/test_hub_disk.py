@@ -1,0 +1,128 @@
+#!/usr/bin/python3
+"""The disk of a hub that records fills up, and turns read-only: nothing that was recorded is harmed, `status`, journal
+and events say so loudly, and everything goes on by itself when the disk is back. Needs root and loop devices."""
+import os
+import pathlib
+import subprocess
+import sys
+import time
+import unittest
+
+import hub_case
+import hubkit
+import power_cut
+from hub_case import cameras_of
+
+CAMERAS = "h264:320x180@15:gop=8:kbit=400,h265:320x180@10:gop=5:kbit=300"
+# The smallest reserve there is; the file system is a little larger than the reserve and what ten clips need.
+RETENTION = "\n[retention]\nreserve_mb = 16\n"
+WHY_NOT = power_cut.why_not("image")
+
+
+class Disk(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.folder, cls.programs = hub_case.temp_folder(cls), hubkit.Programs()
+        cls.disk = power_cut.Image(cls.folder / "disk.img", cls.folder / "hub" / "data")
+        cls.disk.folder.parent.mkdir()
+        cls.disk.make()
+        cls.addClassCleanup(cls.disk.unmount)
+        cls.hub = cls.enterClassContext(hub_case.RunningHub(cls.programs, cls.folder, CAMERAS, clip_seconds=2,
+                                                            extra_config=RETENTION)).hub
+        cls.events = hubkit.Process([cls.programs.path("halfdoor"), "watch", "--json", "--config", cls.hub.config],
+                                    cls.folder / "events.log")
+        cls.addClassCleanup(cls.events.stop)
+        cls.ballast = cls.hub.data / "ballast"
+        cls.ids = sorted(cameras_of(cls.hub))
+
+    def fill(self, leave_bytes):
+        """Somebody else's file takes what is free, but for so much."""
+        disk = os.statvfs(self.hub.data)
+        size = disk.f_bavail * disk.f_frsize - leave_bytes
+        fd = os.open(self.ballast, os.O_CREAT | os.O_WRONLY, 0o600)
+        try:
+            have = os.fstat(fd).st_size
+            if size > 0:
+                os.posix_fallocate(fd, have, size)
+        finally:
+            os.close(fd)
+
+    def warnings(self):
+        return {w["name"]: w["text"] for w in self.hub.status()["warnings"]}
+
+    def states(self):
+        return {c["state"] for c in cameras_of(self.hub).values()}
+
+    def recording_again(self, seconds):
+        moment = hub_case.now()
+        hubkit.wait_until(lambda: all(c["state"] == "recording" and c["durable_until"]
+                                      and hub_case.utc(c["durable_until"]) > moment
+                                      for c in cameras_of(self.hub).values()), seconds, "recording", 0.2)
+
+    def check_everything(self):
+        """Every file is whole to its hashes, every row has its file."""
+        self.assertEqual(self.hub.cli("check", "--json").stdout.strip(), "")
+        for clip in self.hub.clip_files():
+            end = hub_case.dump(self.hub, clip, "--hashes")[-1]
+            self.assertTrue(end["whole"] and end["finished"], (clip, end))
+
+    def events_text(self):
+        return pathlib.Path(self.folder / "events.log").read_text()
+
+    def test_1_below_the_reserve_the_oldest_clips_go(self):
+        for camera in self.ids:
+            hubkit.wait_until(lambda c=camera: len(self.hub.clip_files(c)) > 11, 40, "twelve clips")
+        first = self.hub.clip_files(self.ids[0])[0]
+        self.fill(leave_bytes=10 << 20)
+        hubkit.wait_until(lambda: "disk_low" in self.warnings(), 15, "warning")
+        self.assertIn("reserve", self.warnings()["disk_low"])
+        hubkit.wait_until(lambda: not first.exists(), 15, "deletion of the oldest clip")
+        self.assertEqual(self.states(), {"recording"})
+        self.assertIn('"reason":"disk"', self.events_text())
+
+    def test_2_a_full_disk_is_said_and_survived(self):
+        self.fill(leave_bytes=0)
+        hubkit.wait_until(lambda: self.states() == {"disk_problem"}, 20, "disk_problem", 0.2)
+        self.assertTrue({"disk_full", "disk_low"} & set(self.warnings()), self.warnings())
+        time.sleep(4)  # goes on failing
+        self.assertEqual(len(self.hub.recorder_pids()), 2)
+        parts = [p for p in self.hub.clip_files(finished=False) if p.suffix == ".part"]
+        self.assertLess(len(parts), 6, "each attempt left a file")
+        self.ballast.unlink()
+        self.recording_again(20)
+        hubkit.wait_until(lambda: not set(self.warnings()) - {"config"}, 30, "end of all warnings", 0.3)
+        self.check_everything()
+        for camera in self.ids:
+            gaps = [r for r in self.hub.json("clips", "--from", "-2m", "--gaps", "--camera", camera) if r["record"] == "gap"]
+            self.assertEqual([g["cause"] for g in gaps if "full" in g["cause"] or "disk" in g["cause"]], ["disk_full"], gaps)
+
+    def test_3_a_disk_that_turns_read_only_is_said_and_survived(self):
+        # A file system with open files cannot be remounted by hand; a read-only view over the clips can be put there.
+        clips = self.hub.data / "clips"
+        subprocess.run(["mount", "--bind", clips, clips], check=True)
+        try:
+            subprocess.run(["mount", "-o", "remount,bind,ro", clips], check=True)
+            hubkit.wait_until(lambda: self.states() == {"disk_problem"}, 20, "disk_problem", 0.2)
+            text = " ".join(c["detail"] for c in cameras_of(self.hub).values()).lower()
+            self.assertIn("read-only", text)
+        finally:
+            subprocess.run(["umount", clips], check=True)
+        self.recording_again(20)
+        hubkit.wait_until(lambda: not self.warnings(), 30, "end of all warnings", 0.3)
+
+    def test_4_after_all_of_it_the_hub_stops_orderly_and_every_clip_is_whole(self):
+        self.assertEqual(self.hub.stop(), 0)
+        done = self.hub.cli("check", "--data", self.hub.data, "--hash", "--json", check=False)
+        self.assertEqual((done.returncode, done.stdout.strip()), (0, ""))
+        self.assertEqual(self.hub.clip_files(finished=False), self.hub.clip_files())
+        for camera in self.ids:
+            count = hub_case.count_frames(self.programs, hub_case.opened(
+                self.hub, self.hub.clip_files(camera), self.folder / "all.mp4"))
+            self.assertEqual(count["repeated"], 0, count)
+
+
+if __name__ == "__main__":
+    if WHY_NOT:
+        print(f"skipped: {WHY_NOT}")
+        sys.exit(power_cut.SKIPPED)
+    hub_case.main()
