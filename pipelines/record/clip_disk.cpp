@@ -2,10 +2,15 @@
 
 #include <algorithm>
 
+#include "index/clip/recover.hpp"
+
 namespace hd::record {
 namespace {
 
 constexpr unsigned kFolderMode = 0700;
+// A disk that fails for hours leaves few files that hold a piece; what is beyond this waits for the
+// daemon's next start.
+constexpr std::size_t kMostBroken = 64;
 
 }  // namespace
 
@@ -42,7 +47,7 @@ void ClipDisk::fail(ClipId clip, const Error& error) {
 }
 
 void ClipDisk::take(BeginClip& job) {
-    writer_.reset();
+    drop_writer();
     newest_.reset();
     frames_ = 0;
     pieces_hash_.emplace();
@@ -73,6 +78,32 @@ void ClipDisk::sync() {
     if (!done) return fail(identity.clip, done.error());
     events_.push_back(
         PieceSynced{writer_->relative_path(), identity, writer_->size_bytes(), frames_});
+    finish_broken();
+}
+
+// A writer that is dropped unfinished leaves a ".part" that nobody else may touch while this
+// process lives.
+void ClipDisk::drop_writer() {
+    if (writer_ && writer_->relative_path().ends_with(".part") && broken_.size() < kMostBroken)
+        broken_.push_back(writer_->relative_path());
+    writer_.reset();
+}
+
+// The disk works again: what was synced into clips that it broke becomes clips too. One at a time,
+// so that the open clip does not wait for long.
+void ClipDisk::finish_broken() {
+    if (broken_.empty()) return;
+    auto recovered = clip::recover_part(*fs_, clips_folder_, broken_.front());
+    if (!recovered && recovered.error().code != ErrorCode::not_found) {
+        log::warn("clip.recovery_failed",
+                  "camera={} path={} error=\"{}\" action=\"again at the next start\"",
+                  to_string(camera_), broken_.front(), recovered.error().what);
+    }
+    broken_.erase(broken_.begin());
+    if (!recovered || !recovered->summary) return;
+    log::info("clip.recovered", "path={} cut_bytes={}", recovered->relative_path,
+              recovered->cut_bytes);
+    events_.push_back(ClipEnded{recovered->relative_path, std::move(*recovered->summary)});
 }
 
 void ClipDisk::take(EndClip& job) {
@@ -81,13 +112,14 @@ void ClipDisk::take(EndClip& job) {
     const ClipId clip = writer_->header().clip;
     auto summary = writer_->finish(job.reason, job.detail);
     const std::string path = writer_->relative_path();
-    writer_.reset();
     if (!summary) {
-        // The ".part" stays; the daemon finishes it when this recorder is gone.
+        // The ".part" stays, until the disk works again or this recorder is gone.
+        drop_writer();
         log::error("clip.finish_failed", "camera={} clip={} error=\"{}\"", to_string(camera_),
                    to_string(clip), summary.error().what);
         return;
     }
+    writer_.reset();
     complain(write_record(journal::ClipClosed{.when = job.when,
                                               .clip = summary->clip,
                                               .run = summary->run,

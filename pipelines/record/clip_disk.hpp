@@ -46,6 +46,8 @@ class ClipDisk {
     void take(OpenGap& job);
     void take(CloseGap& job);
     void fail(ClipId clip, const Error& error);
+    void drop_writer();
+    void finish_broken();
     Result<void> write_record(const journal::CameraRecord& record);
     Result<void> catch_up();
     void complain(const Result<void>& done);
@@ -56,6 +58,7 @@ class ClipDisk {
     const CameraId camera_;
     std::optional<clip::ClipWriter> writer_;
     std::optional<Sha256> pieces_hash_;
+    std::vector<std::string> broken_;  // ".part" files of this process that a failing disk left
     std::uint32_t frames_ = 0;
     std::optional<clip::PieceIdentity> newest_;  // appended and not synced
     std::optional<journal::Writer> journal_;
