@@ -51,6 +51,8 @@ IndexWorker::IndexWorker(Token, IndexPlaces places, Wiring wiring,
                .journal = join(places_.data_folder, "journal")},
       wiring_(wiring),
       store_(std::move(store)) {
+    // Until run() has compared rows and files, answers may lack what a crash left unfinished.
+    wiring_.board.set_index({.rebuilding = true});
     if (report.created || report.rebuild_unfinished) {
         rebuild_ = std::make_unique<store::Rebuild>(*store_, wiring_.fs, folders_);
         log::info("index.rebuild_began", "unfinished={}", report.rebuild_unfinished);
@@ -208,6 +210,10 @@ void IndexWorker::take(const ClipDone& done) {
 
 void IndexWorker::take(const RecorderGone& gone) {
     if (!gone.open_path.empty()) recover_one(gone.open_path);
+    // What an ailing disk kept it from finishing; nothing if its successor runs already.
+    auto parts = clip::find_parts(wiring_.fs, folders_.clips, gone.camera);
+    if (!parts) return complain("clip.recovery_failed", parts.error());
+    recover(*parts);
 }
 
 void IndexWorker::take(const GapSeen& gap) {

@@ -70,6 +70,8 @@ class Supervisor {
     void on_hello(Connection& connection, const link::Hello& hello);
     void on_message(Camera& camera, const link::StateChanged& m);
     void on_message(Camera& camera, const link::ClipOpened& m);
+    // Everything of the camera until there is on the disk, and `status` may say so.
+    void promise_durable(Camera& camera, const journal::Stamp& until);
     void on_message(Camera& camera, const link::PieceDurable& m);
     void on_message(Camera& camera, const link::ClipFinished& m);
     void on_message(Camera& camera, const link::GapChanged& m);

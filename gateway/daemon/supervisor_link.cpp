@@ -165,16 +165,26 @@ void Supervisor::on_message(Camera& camera, const link::ClipOpened& m) {
     offer(ClipSeen{.camera = camera.plan.camera, .path = camera.open_path, .header = m.header});
 }
 
+void Supervisor::promise_durable(Camera& camera, const journal::Stamp& until) {
+    // A clip that a failing disk broke is finished after newer ones.
+    const auto& last = camera.last_durable;
+    if (last && last->boot == until.boot && until.at < last->at) return;
+    camera.last_durable = until;
+    wiring_.board.update_camera(camera.plan.camera, [&](CameraStatus& s) {
+        s.durable_until = until.utc;
+        s.durable_boot = until.at;
+    });
+}
+
 void Supervisor::on_message(Camera& camera, const link::PieceDurable& m) {
     camera.open_path = with_part(m.path);
-    camera.last_durable = journal::Stamp{.boot = wiring_.clock.boot_id(),
-                                         .at = m.boot_end,
-                                         .utc = m.utc_end,
-                                         .quality = wiring_.clock.quality()};
-    wiring_.board.update_camera(camera.plan.camera, [&](CameraStatus& s) {
-        s.durable_until = m.utc_end;
-        s.durable_boot = m.boot_end;
-    });
+    // An init piece alone holds no frame, and no recovery keeps it: nothing is promised by it.
+    if (m.frames > 0) {
+        promise_durable(camera, {.boot = wiring_.clock.boot_id(),
+                                 .at = m.boot_end,
+                                 .utc = m.utc_end,
+                                 .quality = wiring_.clock.quality()});
+    }
     offer(ClipSeen{.camera = camera.plan.camera,
                    .path = camera.open_path,
                    .size_bytes = m.file_size,
@@ -186,10 +196,10 @@ void Supervisor::on_message(Camera& camera, const link::ClipFinished& m) {
     const std::string path = without_part(m.path);
     if (camera.open_path == with_part(path)) camera.open_path.clear();
     // The clip's end counts even if its last PieceDurable was lost.
-    camera.last_durable = journal::Stamp{.boot = m.summary.boot,
-                                         .at = m.summary.boot_end,
-                                         .utc = m.summary.utc_end,
-                                         .quality = m.summary.quality};
+    promise_durable(camera, {.boot = m.summary.boot,
+                             .at = m.summary.boot_end,
+                             .utc = m.summary.utc_end,
+                             .quality = m.summary.quality});
     offer(ClipDone{.camera = camera.plan.camera, .path = path});
 }
 
