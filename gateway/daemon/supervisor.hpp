@@ -68,6 +68,7 @@ class Supervisor {
     void read_from(Connection& connection);
     void take(Connection& connection, link::Message&& message);
     void on_hello(Connection& connection, const link::Hello& hello);
+    void look_at_disks(const link::StateChanged& m);
     void on_message(Camera& camera, const link::StateChanged& m);
     void on_message(Camera& camera, const link::ClipOpened& m);
     // Everything of the camera until there is on the disk, and `status` may say so.

@@ -150,6 +150,28 @@ void Supervisor::on_message(Camera& camera, const link::StateChanged& m) {
         }
     });
     set_state(camera, link::to_string(m.state), m.detail);
+    look_at_disks(m);
+}
+
+// One warning for the hub: the disk is the same for all cameras.
+void Supervisor::look_at_disks(const link::StateChanged& m) {
+    const WallTime now = wiring_.clock.wall();
+    if (m.state == link::CameraState::disk_problem) {
+        const std::string text =
+            "Video cannot be written: " + m.detail +
+            ". It goes on by itself once the disk takes it: free space, or look at the disk.";
+        if (wiring_.board.raise("disk_problem", "error", text)) {
+            wiring_.events.publish("health", now, health_fields("disk_problem", "error", text));
+        }
+        return;
+    }
+    const auto cameras = wiring_.board.cameras();
+    const bool any = std::ranges::any_of(cameras, [](const auto& entry) {
+        return entry.second.state == link::to_string(link::CameraState::disk_problem);
+    });
+    if (!any && wiring_.board.clear("disk_problem")) {
+        wiring_.events.publish("health", now, health_fields("disk_problem", "ok", ""));
+    }
 }
 
 void Supervisor::on_message(Camera& camera, const link::ClipOpened& m) {

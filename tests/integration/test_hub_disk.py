@@ -83,7 +83,8 @@ class Disk(unittest.TestCase):
     def test_2_a_full_disk_is_said_and_survived(self):
         self.fill(leave_bytes=0)
         hubkit.wait_until(lambda: self.states() == {"disk_problem"}, 20, "disk_problem", 0.2)
-        self.assertTrue({"disk_full", "disk_low"} & set(self.warnings()), self.warnings())
+        self.assertIn("disk_problem", self.warnings())
+        self.assertIn('"name":"disk_problem","state":"error"', self.events_text())
         time.sleep(4)  # goes on failing
         self.assertEqual(len(self.hub.recorder_pids()), 2)
         parts = [p for p in self.hub.clip_files(finished=False) if p.suffix == ".part"]
@@ -105,6 +106,7 @@ class Disk(unittest.TestCase):
             hubkit.wait_until(lambda: self.states() == {"disk_problem"}, 20, "disk_problem", 0.2)
             text = " ".join(c["detail"] for c in cameras_of(self.hub).values()).lower()
             self.assertIn("read-only", text)
+            self.assertIn("ead-only", self.warnings()["disk_problem"])
         finally:
             subprocess.run(["umount", clips], check=True)
         self.recording_again(20)
