@@ -9,9 +9,6 @@
 namespace hd::config {
 namespace {
 
-constexpr std::int64_t kMaxRetentionHours = 24 * 366 * 20;
-constexpr std::int64_t kMiB = 1024 * 1024;
-constexpr std::int64_t kMaxMiB = 1ll << 30;  // a pebibyte
 constexpr std::size_t kMaxUrl = 1024;
 constexpr std::size_t kMaxName = 64;
 constexpr std::size_t kMaxUser = 128;

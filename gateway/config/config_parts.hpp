@@ -5,6 +5,10 @@
 
 namespace hd::config {
 
+constexpr std::int64_t kMaxRetentionHours = 24 * 366 * 20;
+constexpr std::int64_t kMiB = 1024 * 1024;
+constexpr std::int64_t kMaxMiB = 1ll << 30;  // a pebibyte
+
 // A password that is in the file itself, or the file that holds it: what read_config has to look
 // at.
 struct PasswordSource {

@@ -12,9 +12,6 @@
 namespace hd::config {
 namespace {
 
-constexpr std::int64_t kMiB = 1024 * 1024;
-constexpr std::int64_t kMaxMiB = 1ll << 30;
-constexpr std::int64_t kMaxRetentionHours = 24 * 366 * 20;
 // Of a socket's address (sun_path has 108 bytes with its end); the longest name is dashboard.sock.
 constexpr std::size_t kMaxSocketPath = 107;
 constexpr std::string_view kLongestSocket = "/dashboard.sock";

@@ -11,7 +11,7 @@
 namespace hd::consent {
 namespace {
 
-Error refuse(std::string what) { return {ErrorCode::refused, std::move(what)}; }
+Error refuse_approval(std::string what) { return {ErrorCode::refused, std::move(what)}; }
 
 bool contains(std::span<const CameraId> cameras, const CameraId& camera) {
     return std::find(cameras.begin(), cameras.end(), camera) != cameras.end();
@@ -34,10 +34,10 @@ Result<ClaimedClip> read_claims(const ClipBundle& bundle) {
         auto identity = clip::decode_identity(piece.identity);
         if (!identity) return identity.error().in(name);
         if (identity->camera != out.header.camera || identity->clip != out.header.clip)
-            return refuse(fmt::format("{}, piece {}: is of another camera or clip", name,
+            return refuse_approval(fmt::format("{}, piece {}: is of another camera or clip", name,
                                       identity->sequence));
         if (!out.pieces.empty() && identity->sequence <= out.pieces.back().sequence)
-            return refuse(fmt::format("{}, piece {}: out of order", name, identity->sequence));
+            return refuse_approval(fmt::format("{}, piece {}: out of order", name, identity->sequence));
         out.pieces.push_back(std::move(*identity));
     }
     return out;
@@ -46,9 +46,9 @@ Result<ClaimedClip> read_claims(const ClipBundle& bundle) {
 Result<void> check_claims(const ClaimedClip& clip, const ApprovalInput& input) {
     const std::string name = fmt::format("clip {}", to_string(clip.header.clip));
     if (clip.header.hub != input.policy.policy.hub)
-        return refuse(name + ": was recorded by another hub");
+        return refuse_approval(name + ": was recorded by another hub");
     if (!contains(input.cameras, clip.header.camera))
-        return refuse(
+        return refuse_approval(
             fmt::format("{}: camera {} was not approved", name, to_string(clip.header.camera)));
     return {};
 }
@@ -56,11 +56,11 @@ Result<void> check_claims(const ClaimedClip& clip, const ApprovalInput& input) {
 Result<void> check_input(const ApprovalInput& input) {
     const TimeSpan asked = input.request.request.request.window;
     if (input.window.empty() || !asked.contains(input.window))
-        return refuse("the window that is approved must lie inside the one that was asked for");
-    if (input.cameras.empty()) return refuse("no camera was approved");
+        return refuse_approval("the window that is approved must lie inside the one that was asked for");
+    if (input.cameras.empty()) return refuse_approval("no camera was approved");
     for (const CameraId& camera : input.cameras)
         if (!contains(input.policy.policy.cameras, camera))
-            return refuse(
+            return refuse_approval(
                 fmt::format("camera {} is not one that may be asked about", to_string(camera)));
     if (input.not_after.us % 1'000'000 != 0)
         return Error{ErrorCode::invalid, "not-after: must be in whole seconds"};
@@ -83,7 +83,7 @@ Result<std::vector<Chosen>> choose(const ApprovalInput& input) {
         HD_ASSIGN(const ClaimedClip clip, read_claims(bundle));
         HD_TRY(check_claims(clip, input));
         if (!clips.insert(clip.header.clip).second)
-            return refuse(fmt::format("clip {}: came twice", to_string(clip.header.clip)));
+            return refuse_approval(fmt::format("clip {}: came twice", to_string(clip.header.clip)));
         const auto range = select_pieces(clip.pieces, input.window);
         if (!range) continue;
         HD_TRY(check_range(clip.pieces, *range, input.window));
@@ -108,7 +108,7 @@ Result<std::vector<Chosen>> choose(const ApprovalInput& input) {
 Result<TrustedRequest> trust_request(std::string_view note, const SignedPolicy& policy) {
     HD_ASSIGN(SignedRequest request, parse_request(note));
     const Request& r = request.request;
-    if (r.hub != policy.policy.hub) return refuse("request: is for another hub");
+    if (r.hub != policy.policy.hub) return refuse_approval("request: is for another hub");
     for (const PolicyRequester& who : policy.policy.requesters) {
         if (!ledger::verify_single(request.note, who.note)) continue;
         if (const auto b = breach_of_signer(request, who)) return b->error().in("request");
@@ -120,7 +120,7 @@ Result<TrustedRequest> trust_request(std::string_view note, const SignedPolicy& 
             if (b) return b->error().in("request");
         return TrustedRequest{std::move(request), who};
     }
-    return refuse("request: is signed by nobody whom the policy names");
+    return refuse_approval("request: is signed by nobody whom the policy names");
 }
 
 Result<seal::FileKey> open_piece_key(ByteView clip_header, const PieceBundle& piece,
@@ -153,7 +153,7 @@ Result<Approval> approve(const ApprovalInput& input, const ledger::NoteSigner& s
             const std::string name =
                 fmt::format("clip {}, piece {}", to_string(c.range.clip), c.sequences[n]);
             auto key = open_piece_key(c.bundle->clip_header, piece, input.identities);
-            if (!key) return refuse(name + ": " + key.error().what);
+            if (!key) return refuse_approval(name + ": " + key.error().what);
             auto header = seal::replace_header(piece.original_header, *key,
                                                std::span(&input.request.who.age, 1));
             if (!header) return header.error().in(name);

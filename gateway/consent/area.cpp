@@ -18,7 +18,7 @@ constexpr std::int32_t kMaxLatitude = 85 * kDegree;
 constexpr std::int64_t kHalfTurn = 180ll * kDegree;
 constexpr std::int32_t kHalfCell = kDegree / 200;  // 0.005 degrees
 
-Error bad(std::string rule) { return {ErrorCode::invalid, "area: " + std::move(rule)}; }
+Error bad_area(std::string rule) { return {ErrorCode::invalid, "area: " + std::move(rule)}; }
 
 // An offset between corners that lie at most a degree apart: products stay below 2^47.
 struct Step {
@@ -52,7 +52,7 @@ Result<std::int32_t> parse_coordinate(std::string_view text) {
     const bool minus = text.starts_with('-');
     const auto value = ledger::parse_number(minus ? text.substr(1) : text, 1'800'000'000);
     if (!value || (minus && *value == 0))
-        return bad("a corner is latitude,longitude in whole 1e-7 degrees");
+        return bad_area("a corner is latitude,longitude in whole 1e-7 degrees");
     const auto out = static_cast<std::int32_t>(*value);
     return minus ? -out : out;
 }
@@ -95,11 +95,11 @@ std::string to_text(const Area& area) {
 
 Result<Area> parse_area(std::string_view text) {
     const auto corners = ledger::split(text, ';');
-    if (corners.size() > kMaxCorners) return bad(fmt::format("at most {} corners", kMaxCorners));
+    if (corners.size() > kMaxCorners) return bad_area(fmt::format("at most {} corners", kMaxCorners));
     Area out;
     for (const std::string_view corner : corners) {
         const auto parts = ledger::split(corner, ',');
-        if (parts.size() != 2) return bad("a corner is latitude,longitude in whole 1e-7 degrees");
+        if (parts.size() != 2) return bad_area("a corner is latitude,longitude in whole 1e-7 degrees");
         HD_ASSIGN(const auto lat, parse_coordinate(parts[0]));
         HD_ASSIGN(const auto lon, parse_coordinate(parts[1]));
         out.push_back({lat, lon});
@@ -109,27 +109,27 @@ Result<Area> parse_area(std::string_view text) {
 
 Result<void> check_area(const Area& area) {
     if (area.size() < 3 || area.size() > kMaxCorners)
-        return bad(fmt::format("must have 3 to {} corners", kMaxCorners));
+        return bad_area(fmt::format("must have 3 to {} corners", kMaxCorners));
     Corner low = area.front(), high = area.front();
     for (const Corner& c : area) {
         if (std::abs(std::int64_t{c.lat_e7}) > kMaxLatitude)
-            return bad("latitude must be within 85 degrees");
+            return bad_area("latitude must be within 85 degrees");
         if (c.lon_e7 < -kHalfTurn || c.lon_e7 >= kHalfTurn)
-            return bad("longitude must be from -180 to below 180 degrees");
+            return bad_area("longitude must be from -180 to below 180 degrees");
         low = {std::min(low.lat_e7, c.lat_e7), std::min(low.lon_e7, c.lon_e7)};
         high = {std::max(high.lat_e7, c.lat_e7), std::max(high.lon_e7, c.lon_e7)};
     }
     const Step size = step(low, high);
-    if (size.lon > kHalfTurn) return bad("must not cross the antimeridian (longitude 180)");
+    if (size.lon > kHalfTurn) return bad_area("must not cross the antimeridian (longitude 180)");
     if (size.lat > kDegree || size.lon > kDegree)
-        return bad("must be at most one degree wide and high");
+        return bad_area("must be at most one degree wide and high");
     if (!is_strictly_convex(area))
-        return bad(
+        return bad_area(
             "must be convex: no crossing edges, no corner twice, no three in a row on one "
             "line");
     const std::int64_t m2 = area_m2(area);
     if (m2 < kMinAreaM2 || m2 > kMaxAreaM2)
-        return bad(
+        return bad_area(
             fmt::format("must be {} to {} square metres, is {}", kMinAreaM2, kMaxAreaM2, m2));
     return {};
 }

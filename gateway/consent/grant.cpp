@@ -17,7 +17,7 @@ using ledger::FieldReader;
 constexpr std::string_view kX25519 = "X25519";
 constexpr std::uint64_t kMaxHeaders = 1'000'000;
 
-Error refuse(std::string rule) {
+Error refuse_grant(std::string rule) {
     return {ErrorCode::refused, fmt::format("{}: {}", kGrantFormat, rule)};
 }
 
@@ -147,7 +147,7 @@ Result<std::string> check_grant_signer(const SignedGrant& grant, const ledger::N
     if (ledger::verify_single(grant.note, owner)) return std::string("owner");
     for (const PolicyApprover& a : policy.approvers)
         if (ledger::verify_single(grant.note, a.note)) return a.name;
-    return refuse("signature: must be by the owner or an approver of the policy");
+    return refuse_grant("signature: must be by the owner or an approver of the policy");
 }
 
 Result<std::vector<ByteView>> split_headers(ByteView file, const Grant& grant) {
@@ -171,24 +171,24 @@ Result<std::vector<ByteView>> split_headers(ByteView file, const Grant& grant) {
 Result<Request> check_grant(const GrantContext& context, const SignedGrant& grant) {
     const Grant& g = grant.grant;
     HD_TRY(check_grant_signer(grant, context.owner, context.policy));
-    if (g.hub != context.policy.hub) return refuse("hub: this grant is for another hub");
+    if (g.hub != context.policy.hub) return refuse_grant("hub: this grant is for another hub");
     const auto* entry = context.book.find(g.request);
-    if (entry == nullptr) return refuse("request: this hub took in no such request");
+    if (entry == nullptr) return refuse_grant("request: this hub took in no such request");
     HD_ASSIGN(const SignedRequest request, parse_request(entry->taken.note));
     if (g.recipient != request.request.recipient)
-        return refuse("recipient: must be the recipient of the request");
+        return refuse_grant("recipient: must be the recipient of the request");
     if (context.policy.requester_by_card(entry->taken.card) == nullptr)
-        return refuse("request: its requester is no longer in the policy");
-    if (request.request.expires <= context.now) return refuse("request: has expired");
+        return refuse_grant("request: its requester is no longer in the policy");
+    if (request.request.expires <= context.now) return refuse_grant("request: has expired");
     if (g.not_after <= context.now ||
         g.not_after > context.now + std::chrono::seconds(kMaxLifetimeS))
-        return refuse(
+        return refuse_grant(
             fmt::format("not-after: must be in the next {} days", kMaxLifetimeS / 86'400));
     const auto& cameras = context.policy.cameras;
     for (const PieceRange& r : g.ranges)
         if (std::find(cameras.begin(), cameras.end(), r.camera) == cameras.end())
-            return refuse(fmt::format("camera: the policy does not name {}", to_string(r.camera)));
-    if (entry->granted(grant.hash)) return refuse("this very grant was used before");
+            return refuse_grant(fmt::format("camera: the policy does not name {}", to_string(r.camera)));
+    if (entry->granted(grant.hash)) return refuse_grant("this very grant was used before");
     return request.request;
 }
 
@@ -199,9 +199,9 @@ Result<void> check_new_header(ByteView new_header, ByteView original_header) {
         return Error{ErrorCode::corrupt, "new header: bytes after its end"};
     const auto others = other_stanzas(fresh.header);
     if (others.size() + 1 != fresh.header.stanzas.size())
-        return refuse("new header: must have exactly one X25519 stanza");
+        return refuse_grant("new header: must have exactly one X25519 stanza");
     if (others != other_stanzas(original.header))
-        return refuse("new header: its other stanzas must be those of the original");
+        return refuse_grant("new header: its other stanzas must be those of the original");
     return {};
 }
 

@@ -14,7 +14,7 @@ constexpr std::uint32_t kMaxMinimumAgeS = 30 * 86'400;
 constexpr std::uint32_t kNewRequestsPerDay = 10;
 constexpr std::uint32_t kNewHoursPerDay = 48;
 
-Error bad(std::string what) {
+Error bad_policy(std::string what) {
     return {ErrorCode::invalid, fmt::format("{}: {}", kPolicyFormat, what)};
 }
 
@@ -28,20 +28,20 @@ bool all_different(const std::vector<T>& items, F&& key) {
 // The rules that approvers and requesters share.
 template <typename T>
 Result<void> check_people(const std::vector<T>& people, std::string_view what, std::size_t max) {
-    if (people.size() > max) return bad(fmt::format("{}: at most {}", what, max));
+    if (people.size() > max) return bad_policy(fmt::format("{}: at most {}", what, max));
     for (const T& p : people) {
         if (!ledger::is_plain_text(p.name, 1, 64))
-            return bad(
+            return bad_policy(
                 fmt::format("{}: the name must be 1 to 64 printable ASCII characters", what));
         if (!ledger::is_plain_text(p.note.name, 1, 128))
-            return bad(fmt::format("{}-note: the key name must be printable ASCII", what));
+            return bad_policy(fmt::format("{}-note: the key name must be printable ASCII", what));
     }
     if (!all_different(people, [](const T& p) { return p.name; }) ||
         !all_different(people, [](const T& p) { return p.card; }) ||
         !all_different(people, [](const T& p) { return p.age; }) ||
         !all_different(people, [](const T& p) { return p.note.key; }) ||
         !all_different(people, [](const T& p) { return p.curve; }))
-        return bad(fmt::format("{}: no name, card or key may occur twice", what));
+        return bad_policy(fmt::format("{}: no name, card or key may occur twice", what));
     return {};
 }
 
@@ -73,9 +73,9 @@ std::string_view reveals(Level level) {
 }
 
 Result<Cell> cell_of(double latitude, double longitude) {
-    if (!(std::fabs(latitude) <= 85.0)) return bad("cell: latitude must be within 85 degrees");
+    if (!(std::fabs(latitude) <= 85.0)) return bad_policy("cell: latitude must be within 85 degrees");
     if (!(longitude >= -180.0 && longitude < 180.0))
-        return bad("cell: longitude must be from -180 to below 180");
+        return bad_policy("cell: longitude must be from -180 to below 180");
     Cell cell{static_cast<std::int32_t>(std::lround(latitude * 100)),
               static_cast<std::int32_t>(std::lround(longitude * 100))};
     if (cell.lon_e2 == 18000) cell.lon_e2 = -18000;
@@ -101,38 +101,38 @@ std::vector<seal::Recipient> Policy::recipient_keys() const {
 }
 
 Result<void> check_policy(const Policy& p) {
-    if (p.hub.is_zero()) return bad("hub: must not be all zero");
-    if (p.number == 0) return bad("number: counts from 1");
+    if (p.hub.is_zero()) return bad_policy("hub: must not be all zero");
+    if (p.number == 0) return bad_policy("number: counts from 1");
     if ((p.number == 1) == p.previous.has_value())
-        return bad("previous: \"-\" for number 1, the hash of the policy before for all others");
+        return bad_policy("previous: \"-\" for number 1, the hash of the policy before for all others");
     if (p.minimum_age_s > kMaxMinimumAgeS)
-        return bad(fmt::format("minimum-age: at most {} seconds", kMaxMinimumAgeS));
+        return bad_policy(fmt::format("minimum-age: at most {} seconds", kMaxMinimumAgeS));
     if (p.cell &&
         (std::abs(p.cell->lat_e2) > 8500 || p.cell->lon_e2 < -18000 || p.cell->lon_e2 >= 18000))
-        return bad("cell: latitude within 85, longitude from -180 to below 180 degrees");
+        return bad_policy("cell: latitude within 85, longitude from -180 to below 180 degrees");
     if (p.recipients.empty() || p.recipients.size() > kMaxRecipients)
-        return bad(fmt::format("recipient: 1 to {} of them", kMaxRecipients));
+        return bad_policy(fmt::format("recipient: 1 to {} of them", kMaxRecipients));
     for (const PolicyRecipient& r : p.recipients)
         if (!ledger::is_plain_text(r.label, 1, 64))
-            return bad("recipient: the label must be 1 to 64 printable ASCII characters");
+            return bad_policy("recipient: the label must be 1 to 64 printable ASCII characters");
     if (!all_different(p.recipients, [](const PolicyRecipient& r) { return r.age; }))
-        return bad("recipient: no key may occur twice");
-    if (p.cameras.size() > kMaxCameras) return bad(fmt::format("camera: at most {}", kMaxCameras));
+        return bad_policy("recipient: no key may occur twice");
+    if (p.cameras.size() > kMaxCameras) return bad_policy(fmt::format("camera: at most {}", kMaxCameras));
     if (!all_different(p.cameras, [](const CameraId& c) { return c; }))
-        return bad("camera: none may occur twice");
+        return bad_policy("camera: none may occur twice");
     HD_TRY(check_people(p.approvers, "approver", kMaxApprovers));
     HD_TRY(check_people(p.requesters, "requester", kMaxRequesters));
     for (const PolicyRequester& r : p.requesters)
         if (r.requests_per_day < 1 || r.requests_per_day > 1000 || r.hours_per_day < 1 ||
             r.hours_per_day > 10'000)
-            return bad("requester-quota: 1 to 1000 requests and 1 to 10000 hours a day");
+            return bad_policy("requester-quota: 1 to 1000 requests and 1 to 10000 hours a day");
     return {};
 }
 
 Result<PolicyRequester> requester_from_card(const ledger::SignedCard& card, std::string name,
                                             Level level) {
     if (card.card.kind != ledger::CardKind::requester)
-        return bad("requester: the card is not one of a requester");
+        return bad_policy("requester: the card is not one of a requester");
     HD_ASSIGN(const auto age, seal::parse_recipient(card.card.age_recipient));
     return PolicyRequester{.name = std::move(name),
                            .card = card.hash,
@@ -146,7 +146,7 @@ Result<PolicyRequester> requester_from_card(const ledger::SignedCard& card, std:
 
 Result<PolicyApprover> approver_from_card(const ledger::SignedCard& card, std::string name) {
     if (card.card.kind != ledger::CardKind::approver)
-        return bad("approver: the card is not one of an approver");
+        return bad_policy("approver: the card is not one of an approver");
     HD_ASSIGN(const auto age, seal::parse_recipient(card.card.age_recipient));
     return PolicyApprover{.name = std::move(name),
                           .card = card.hash,
@@ -157,7 +157,7 @@ Result<PolicyApprover> approver_from_card(const ledger::SignedCard& card, std::s
 
 Result<Policy> first_policy(const HubId& hub, const ledger::SignedCard& owner) {
     if (owner.card.kind != ledger::CardKind::owner)
-        return bad("recipient: the card is not one of an owner");
+        return bad_policy("recipient: the card is not one of an owner");
     HD_ASSIGN(const auto age, seal::parse_recipient(owner.card.age_recipient));
     return Policy{.hub = hub, .recipients = {{age, "owner"}}};
 }
@@ -173,7 +173,7 @@ Result<SignedPolicy> sign_policy(const Policy& policy, const ledger::NoteSigner&
     HD_TRY(check_policy(policy));
     SignedPolicy out{policy, ledger::sign_note(to_text(policy), owner)};
     if (out.bytes.size() > kMaxPolicyBytes)
-        return bad(fmt::format("larger than {} bytes", kMaxPolicyBytes));
+        return bad_policy(fmt::format("larger than {} bytes", kMaxPolicyBytes));
     out.hash = sha256(as_bytes(out.bytes));
     return out;
 }

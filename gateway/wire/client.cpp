@@ -14,7 +14,7 @@ namespace {
 // A hub that is away comes back within seconds; a tool that waits must not hammer it.
 constexpr int kReconnectMs = 100;
 constexpr int kReconnectMaxMs = 2000;
-constexpr int kHandshakeMs = 5000;
+constexpr int kClientHandshakeMs = 5000;
 constexpr int kZapRefused = 400;
 
 int to_ms(Micros t) {
@@ -31,7 +31,7 @@ Result<SocketPtr> open_socket(void* context, int type, const ClientSettings& set
     HD_ASSIGN(SocketPtr socket, make_socket(context, type));
     HD_TRY(set_option(socket.get(), ZMQ_RECONNECT_IVL, kReconnectMs, "RECONNECT_IVL"));
     HD_TRY(set_option(socket.get(), ZMQ_RECONNECT_IVL_MAX, kReconnectMaxMs, "RECONNECT_IVL_MAX"));
-    HD_TRY(set_option(socket.get(), ZMQ_HANDSHAKE_IVL, kHandshakeMs, "HANDSHAKE_IVL"));
+    HD_TRY(set_option(socket.get(), ZMQ_HANDSHAKE_IVL, kClientHandshakeMs, "HANDSHAKE_IVL"));
     HD_TRY(set_option(socket.get(), ZMQ_SNDHWM, settings.hwm, "SNDHWM"));
     HD_TRY(set_option(socket.get(), ZMQ_RCVHWM, settings.hwm, "RCVHWM"));
     HD_TRY(set_option_i64(socket.get(), ZMQ_MAXMSGSIZE,

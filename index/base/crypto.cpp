@@ -6,6 +6,12 @@
 #include <sodium.h>
 
 namespace hd {
+
+struct EvpFree {
+    void operator()(EVP_MD_CTX* ctx) const { EVP_MD_CTX_free(ctx); }
+};
+using EvpPtr = std::unique_ptr<EVP_MD_CTX, EvpFree>;
+
 namespace {
 
 // sodium_init is idempotent and thread-safe; after this static it cannot fail again.
@@ -14,10 +20,6 @@ const bool kSodiumReady = [] {
     return true;
 }();
 
-struct EvpFree {
-    void operator()(EVP_MD_CTX* ctx) const { EVP_MD_CTX_free(ctx); }
-};
-using EvpPtr = std::unique_ptr<EVP_MD_CTX, EvpFree>;
 
 // EVP_sha256() looks its implementation up at each init; fetching once saves a third of a short
 // hash.

@@ -4,6 +4,7 @@
 
 #include "index/clip/clip_fields.hpp"
 #include "index/clip/clip_format.hpp"
+#include "index/clip/piece_layout.hpp"
 
 namespace hd::clip {
 namespace {
@@ -17,7 +18,6 @@ constexpr std::string_view kTableMagic = "HDTB";
 constexpr std::string_view kSummaryMagic = "HDSM";
 constexpr std::string_view kTrailerMagic = "HALFDONE";
 constexpr std::size_t kTrailerBytes = 8 + 8 + 8 + 4 + 8;
-constexpr std::size_t kPieceHeadFixed = 4 + 2 + 8 + 32 + 4;
 
 void write_checksum(ByteWriter& out, std::size_t from) {
     out.u32(crc32c(out.view().subspan(from)));

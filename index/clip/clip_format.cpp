@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "index/clip/clip_fields.hpp"
+#include "index/clip/piece_layout.hpp"
 
 namespace hd::clip {
 namespace {
@@ -13,8 +14,6 @@ using fields::corrupt_at;
 constexpr std::string_view kHeaderMagic = "HALFCLIP";
 constexpr std::size_t kHeaderFixed = 8 + 4 + 4;  // magic, body size ... checksum
 // Not text, so that it is not found inside an age header by chance; the walk resyncs on it.
-constexpr std::string_view kPieceMagic = "\x9DHDP";
-constexpr std::size_t kPieceHeadFixed = 4 + 2 + 8 + 32 + 4;
 
 // Appends the checksum of everything so far.
 Bytes with_checksum(ByteWriter out) {

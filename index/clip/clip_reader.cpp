@@ -5,11 +5,11 @@
 #include <fmt/format.h>
 
 #include "index/clip/clip_fields.hpp"
+#include "index/clip/piece_layout.hpp"
 
 namespace hd::clip {
 namespace {
 
-constexpr std::string_view kPieceMagic = "\x9DHDP";
 // Enough for a piece head without many extensions; longer ones cost a second read.
 constexpr std::uint64_t kHeadGuessBytes = 512;
 constexpr std::uint64_t kLargestHeadBytes = 64 + kMaxIdentityBytes;

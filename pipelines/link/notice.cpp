@@ -8,7 +8,7 @@ namespace {
 // docs/formats/link.md: "HL", u16 version, u8 type, body. The fields of Hello never move, so that
 // each release can tell which camera a recorder of another release is recording.
 constexpr std::uint16_t kMagic = 0x4c48;  // "HL"
-constexpr std::size_t kMaxText = 2048;    // longer phrases are clipped by the sender
+constexpr std::size_t kMaxPhrase = 2048;    // longer phrases are clipped by the sender
 
 enum class Type : std::uint8_t {
     hello = 1,
@@ -24,12 +24,12 @@ enum class Type : std::uint8_t {
 };
 
 void put_text(ByteWriter& out, std::string_view text) {
-    out.short_string(text.substr(0, kMaxText));
+    out.short_string(text.substr(0, kMaxPhrase));
 }
 
 std::string get_text(ByteReader& in) {
     std::string text = in.short_string();
-    if (text.size() > kMaxText) in.fail();
+    if (text.size() > kMaxPhrase) in.fail();
     return text;
 }
 

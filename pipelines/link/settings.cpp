@@ -8,7 +8,7 @@ namespace {
 // docs/formats/link.md. Raised when a field is added or changes its meaning: recorder and daemon
 // of one release speak one version, and an orphan of another release is ended (Hello.version).
 constexpr std::uint16_t kSettingsVersion = 2;
-constexpr std::size_t kMaxText = 4096;
+constexpr std::size_t kMaxSetting = 4096;
 // Owner, paper, household and some spares; each costs about 100 bytes a piece on disk.
 constexpr std::size_t kMaxRecipients = 32;
 constexpr Micros kShortest = std::chrono::milliseconds(100);
@@ -53,7 +53,7 @@ Error bad(std::string_view field, std::string_view rule) {
 }
 
 Result<void> check_text(std::string_view field, const std::string& text) {
-    if (text.size() > kMaxText) return bad(field, "is longer than 4096 bytes");
+    if (text.size() > kMaxSetting) return bad(field, "is longer than 4096 bytes");
     if (text.find('\0') != std::string::npos) return bad(field, "holds a zero byte");
     return {};
 }

@@ -11,7 +11,7 @@ namespace hd::mux {
 namespace {
 
 // libav's own buffer in front of our callback. Small, so that a piece's bytes go straight through.
-constexpr int kIoBufferBytes = 4096;
+constexpr int kWriteBufferBytes = 4096;
 // moof, mdat header, and 16 bytes a sample: what a piece needs besides its samples.
 constexpr std::size_t kPieceOverheadBytes = 1024;
 
@@ -26,8 +26,8 @@ class AvFragmentWriter final : public FragmentWriter {
             return av_error(rc, "mp4 writer");
         // Declared after io_, so that it goes first: it refers to the I/O context.
         out_.reset(raw);
-        auto* buffer = static_cast<unsigned char*>(av_malloc(kIoBufferBytes));
-        io_.reset(avio_alloc_context(buffer, kIoBufferBytes, 1, this, nullptr, &write, nullptr));
+        auto* buffer = static_cast<unsigned char*>(av_malloc(kWriteBufferBytes));
+        io_.reset(avio_alloc_context(buffer, kWriteBufferBytes, 1, this, nullptr, &write, nullptr));
         packet_.reset(av_packet_alloc());
         if (!io_ || !packet_) return Error{ErrorCode::exhausted, "mp4 writer: no memory"};
         out_->pb = io_.get();

@@ -14,15 +14,15 @@ namespace hd::mux {
 namespace {
 
 constexpr AVRational kMicros{1, 1'000'000};
-constexpr int kIoBufferBytes = 64 * 1024;
+constexpr int kReadBufferBytes = 64 * 1024;
 
 // Bytes in memory as a file that libav can read and seek in.
 class MemoryInput {
   public:
     explicit MemoryInput(ByteView bytes) : bytes_(bytes) {}
     AvIo open() {
-        auto* buffer = static_cast<unsigned char*>(av_malloc(kIoBufferBytes));
-        return AvIo{avio_alloc_context(buffer, kIoBufferBytes, 0, this, &read, nullptr, &seek)};
+        auto* buffer = static_cast<unsigned char*>(av_malloc(kReadBufferBytes));
+        return AvIo{avio_alloc_context(buffer, kReadBufferBytes, 0, this, &read, nullptr, &seek)};
     }
 
   private:
