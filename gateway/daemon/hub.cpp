@@ -6,9 +6,9 @@
 #include <pthread.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 #include <unistd.h>
 
+#include "gateway/daemon/ballast.hpp"
 #include "gateway/daemon/event_fields.hpp"
 #include "gateway/daemon/walls.hpp"
 #include "gateway/ledger/hub_folder.hpp"
@@ -80,6 +80,7 @@ Result<void> Hub::open_parts() {
         HD_TRY(wire::read_or_make_curve_key(
             join(join(hub.data_folder, "hub"), ledger::kRequesterCurveFile)));
     }
+    HD_TRY(make_room(hub.data_folder));
     HD_ASSIGN(index_, IndexWorker::open({.data_folder = hub.data_folder,
                                          .runtime_folder = hub.runtime_folder,
                                          .memory_bytes = hub.index_memory_bytes},
@@ -218,9 +219,10 @@ void Hub::look_at_health(BootTime now) {
     }
     if (now < next_health_) return;
     next_health_ = now + kHealthPeriod;
-    struct statvfs disk {};
-    if (::statvfs(first_config_.hub.data_folder.c_str(), &disk) != 0) return;
-    const std::uint64_t free = static_cast<std::uint64_t>(disk.f_bavail) * disk.f_frsize;
+    const auto looked = free_bytes_of(first_config_.hub.data_folder);
+    if (!looked) return;
+    const std::uint64_t free = *looked;
+    keep_ballast(first_config_.hub.data_folder, free, config_.retention.reserve_bytes);
     const WallTime wall = system_clock().wall();
     if (free < config_.retention.reserve_bytes) {
         const std::string text = fmt::format(

@@ -144,7 +144,8 @@ class Promises:
                 self.deleted.add(event["clip"])
 
     def take_status(self, status):
-        self.recording = {c["camera"] for c in status["cameras"] if c["state"] == "recording"}
+        # A recorder that has just begun has promised nothing yet.
+        self.recording = {c["camera"] for c in status["cameras"] if c["state"] == "recording" and c["durable_until"]}
         for camera in status["cameras"]:
             if camera["durable_until"]:
                 self.durable[camera["camera"]] = utc(camera["durable_until"])
