@@ -1,4 +1,7 @@
 // The folder that a requester keeps of a release, and its verification years later.
+#include <algorithm>
+#include <set>
+
 #include <fmt/format.h>
 
 #include "gateway/consent/release.hpp"
@@ -15,6 +18,7 @@ using ledger::FieldReader;
 constexpr std::uint64_t kMaxListingBytes = 64ull << 20;
 constexpr std::uint64_t kMaxPieceFile = clip::kMaxPieceBytes + seal::kMaxAgeHeaderBytes;
 constexpr std::string_view kListing = "release.txt";
+constexpr std::string_view kClipHeader = "clip.header";
 
 constexpr std::string_view kReadme = R"(What this folder is
 ===================
@@ -105,6 +109,34 @@ Result<void> feed_notes(FileSystem& fs, const std::string& folder, ReleaseReader
     return reader.feed(out.view());
 }
 
+// What stands in the folder besides what was verified and would pass for it: the page of commands
+// joins every .age file of a clip's folder. Other files beside the clips (an opened film) are the
+// reader's own.
+Result<void> refuse_strays(FileSystem& fs, const std::string& folder,
+                           const std::set<std::string>& clips,
+                           const std::set<std::string>& pieces) {
+    const auto stray = [](const std::string& name) {
+        return Error{ErrorCode::refused, name + ": is not part of this release"};
+    };
+    HD_ASSIGN(const auto entries, fs.list(folder));
+    for (const FileEntry& entry : entries) {
+        if (!entry.is_folder || !entry.name.starts_with("clip-")) continue;
+        HD_ASSIGN(const auto files, fs.list(join(folder, entry.name)));
+        for (const FileEntry& file : files) {
+            const std::string name = join(entry.name, file.name);
+            const std::string suffix = name.substr(std::min(name.size(), name.rfind('.')));
+            const bool known = suffix == ".age" || suffix == ".original" || suffix == ".identity";
+            const std::string piece = name.substr(0, name.size() - suffix.size());
+            if (file.name == kClipHeader && clips.contains(entry.name)) continue;
+            if (file.is_folder || !known || !pieces.contains(piece)) return stray(name);
+        }
+    }
+    const auto readme = fs.read(join(folder, "README.txt"), 2 * kReadme.size());
+    if (readme ? as_text(*readme) != kReadme : readme.error().code != ErrorCode::not_found)
+        return Error{ErrorCode::refused, "README.txt: is not the one that came with this release"};
+    return {};
+}
+
 }  // namespace
 
 ReleaseFolderWriter::ReleaseFolderWriter(FileSystem& fs, std::string folder)
@@ -134,7 +166,7 @@ Result<void> ReleaseFolderWriter::notes(std::string_view request, std::string_vi
 Result<void> ReleaseFolderWriter::piece(const VerifiedPiece& piece) {
     if (listing_.add(piece)) {
         HD_TRY(fs_->make_folders(join(folder_, listing_.folder()), 0700));
-        HD_TRY(write(join(listing_.folder(), "clip.header"), piece.clip_header));
+        HD_TRY(write(join(listing_.folder(), kClipHeader), piece.clip_header));
     }
     HD_TRY(write(listing_.name() + ".age", piece.age_file));
     HD_TRY(write(listing_.name() + ".original", piece.original_header));
@@ -189,9 +221,11 @@ Result<ReleaseSummary> verify_release_folder(FileSystem& fs, const std::string& 
     HD_TRY(in.take("request"));
     HD_TRY(in.take("grant"));
     std::uint32_t pieces = 0;
+    std::set<std::string> clip_names, piece_names;
     for (std::size_t clips = 1; in.next_is("clip"); ++clips) {
         HD_TRY(in.take("clip"));
-        HD_ASSIGN(const Bytes header, fs.read(join(folder, join(clip_folder(clips), "clip.header")),
+        clip_names.insert(clip_folder(clips));
+        HD_ASSIGN(const Bytes header, fs.read(join(folder, join(clip_folder(clips), kClipHeader)),
                                               clip::kMaxHeaderBytes));
         ByteWriter out;
         out.u8(kClipRecord);
@@ -201,6 +235,7 @@ Result<ReleaseSummary> verify_release_folder(FileSystem& fs, const std::string& 
             HD_ASSIGN(const Field field, in.take("piece"));
             HD_ASSIGN(const ListedPiece piece, parse_piece_line(in, field));
             HD_TRY(feed_piece(fs, folder, piece, reader));
+            piece_names.insert(piece.name);
         }
     }
     HD_TRY(in.finish());
@@ -211,6 +246,7 @@ Result<ReleaseSummary> verify_release_folder(FileSystem& fs, const std::string& 
     HD_ASSIGN(auto summary, reader.finish());
     if (const auto same = ledger::require_canonical(as_text(listing), expected.text()); !same)
         return Error{ErrorCode::corrupt, "release.txt: " + same.error().what};
+    HD_TRY(refuse_strays(fs, folder, clip_names, piece_names));
     return summary;
 }
 

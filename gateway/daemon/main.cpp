@@ -5,6 +5,7 @@
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
@@ -73,7 +74,9 @@ int run(daemon::HubOptions options, config::Config config) {
     log::set_program("halfdoord");
     log::set_level(config.hub.log_level);
     ::umask(077);
-    // Policies and keys pass through this memory; camera passwords stay in it.
+    // Policies and keys pass through this memory; camera passwords stay in it. Not dumpable: other
+    // programs of the same user, a gate that was taken over among them, cannot look in.
+    ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
     const rlimit none{0, 0};
     ::setrlimit(RLIMIT_CORE, &none);
     config.hub.data_folder = absolute(config.hub.data_folder);

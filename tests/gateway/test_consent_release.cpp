@@ -327,7 +327,6 @@ TEST_SUITE("gateway/consent/release") {
 
         std::size_t files = 0;
         for (const std::string& path : disk.paths()) {
-            if (path.ends_with("README.txt")) continue;
             CAPTURE(path);
             ++files;
             const Bytes good = disk.read(path, 1 << 20).value();
@@ -335,7 +334,19 @@ TEST_SUITE("gateway/consent/release") {
             CHECK_FALSE(verify_release_folder(disk, "out/release", s.trust(), {}).ok());
             disk.put(path, good);
         }
-        CHECK(files == 4 + 2 + 3 * 12);
+        CHECK(files == 5 + 2 + 3 * 12);
+        CHECK(verify_release_folder(disk, "out/release", s.trust(), {}).ok());
+        // What the page of commands would join with the rest, and what it would not.
+        for (const char* stray : {"clip-0001/9999.age", "clip-0007/0001.age", "clip-0002/x"}) {
+            CAPTURE(stray);
+            const std::string path = join("out/release", stray);
+            disk.put(path, Bytes(10));
+            const auto seen = verify_release_folder(disk, "out/release", s.trust(), {});
+            REQUIRE_FALSE(seen.ok());
+            CHECK(seen.error().what.starts_with(stray));
+            REQUIRE(disk.remove(path).ok());
+        }
+        disk.put("out/release/video.mp4", Bytes(10));
         CHECK(verify_release_folder(disk, "out/release", s.trust(), {}).ok());
     }
 

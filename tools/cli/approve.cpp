@@ -15,6 +15,11 @@
 namespace hd::cli {
 namespace {
 
+// Of all headers of one approval: four times what a grant can carry. A hub that lies could go on
+// for ever.
+constexpr std::size_t kMaxHeaderPackBytes = 4 * consent::kMaxHeadersBytes;
+constexpr std::size_t kMaxHeaderPages = 2000;
+
 struct ApproveArgs {
     std::string request;
     std::string owner_card;
@@ -52,6 +57,8 @@ Result<void> take_pack(ByteView pack, std::map<std::string, OfferedClip>& clips)
             if (std::any_of(have.begin(), have.end(),
                             [&](const auto& p) { return p.identity == piece.identity; }))
                 continue;
+            if (have.size() >= clip::kMaxPieces)
+                return Error{ErrorCode::corrupt, clip.path + ": more pieces than a clip can have"};
             offered.bundle.pieces.push_back(
                 {std::move(piece.identity), std::move(piece.age_header)});
         }
@@ -70,7 +77,13 @@ Result<std::vector<consent::ClipBundle>> fetch_headers(Context& ctx, OwnerSessio
         for (const CameraId& camera : cameras) json.value(camera);
         json.end_array();
     };
+    std::size_t pages = 0, bytes = 0;
     const auto take = [&](const wire::Reply& reply) -> Result<void> {
+        bytes += reply.binary.empty() ? 0 : reply.binary.front().size();
+        if (++pages > kMaxHeaderPages || bytes > kMaxHeaderPackBytes)
+            return Error{ErrorCode::exhausted,
+                         "the hub sends headers without end; approve a shorter window or fewer "
+                         "cameras, if that is not a lie"};
         if (!reply.binary.empty()) HD_TRY(take_pack(reply.binary.front(), clips));
         pieces +=
             static_cast<std::uint64_t>(std::max<std::int64_t>(0, reply.body.int_or("pieces", 0)));

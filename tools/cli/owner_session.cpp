@@ -44,6 +44,13 @@ Result<Names> check_names(Context& ctx, const HubMemory& memory, Names seen) {
     }
     if (!changed.empty()) {
         ctx.warn("The hub gives cameras other names than before:\n" + changed);
+        // --yes is given in advance, by somebody who cannot have seen this.
+        if (ctx.opt.yes)
+            return with_next(
+                Error{ErrorCode::refused, "camera names changed, and --yes does not cover that"},
+                fmt::format("see at a terminal whether that is right (halfdoor show REQUEST); or, "
+                            "if you renamed them, remove {}",
+                            path));
         HD_ASSIGN(const bool yes, ctx.ask_yes_no("Did you rename them?"));
         if (!yes) return Error{ErrorCode::refused, "camera names changed; nothing was done"};
     }
