@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
+#include "gateway/daemon/ballast.hpp"
 #include "gateway/daemon/bounded_queue.hpp"
 #include "gateway/daemon/camera_plan.hpp"
 #include "gateway/daemon/child.hpp"
@@ -252,5 +253,23 @@ TEST_SUITE("gateway/daemon/parts") {
         CHECK(board.health().at("disk_low").text == "y");
         CHECK(board.clear("disk_low"));
         CHECK_FALSE(board.clear("disk_low"));
+    }
+}
+
+TEST_SUITE("gateway/daemon/ballast") {
+    TEST_CASE(
+        "ballast is laid down only beside the reserve, once, and room is no question while there "
+        "is space") {
+        hd::test::TempFolder folder;
+        const std::string path = join(folder.path(), "ballast");
+        keep_ballast(folder.path(), (100ull << 20) + kBallastBytes - 1, 100ull << 20);
+        CHECK_FALSE(real_file_system().exists(path));
+        keep_ballast(folder.path(), (100ull << 20) + kBallastBytes, 100ull << 20);
+        REQUIRE(real_file_system().size(path).ok());
+        CHECK(real_file_system().size(path).value() == kBallastBytes);
+        keep_ballast(folder.path(), (100ull << 20) + kBallastBytes, 100ull << 20);
+        CHECK(real_file_system().size(path).value() == kBallastBytes);
+        CHECK(make_room(folder.path()).ok());
+        CHECK(real_file_system().exists(path));
     }
 }
