@@ -92,7 +92,7 @@ def measure(options, folder):
                                         extra_config='rtsp_reader = "gstreamer"\n'))
     for one in hubs:
         one.start(wait_recording=False)
-        hubkit.wait_until(lambda hub=one: hub.cli("status", check=False).returncode == 0, 20, "answer of halfdoord")
+        hubkit.wait_until(lambda hub=one: (hub.data / "run" / "owner.sock").exists(), 20, "owner's socket of halfdoord")
         hubkit.apply_policy(one)
     for one in hubs:
         one.wait_recording()
