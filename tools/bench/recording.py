@@ -90,14 +90,15 @@ def measure(options, folder):
     if options.both_readers:
         hubs.append(hubkit.prepared_hub(programs, folder / "hub-gst", {f"cam{i}": u for i, u in enumerate(urls)}, clip_seconds=60,
                                         extra_config='rtsp_reader = "gstreamer"\n'))
-    for one in hubs:
-        one.start(wait_recording=False)
-        hubkit.wait_until(lambda hub=one: (hub.data / "run" / "owner.sock").exists(), 20, "owner's socket of halfdoord")
-        hubkit.apply_policy(one)
-    for one in hubs:
-        one.wait_recording()
-    ffmpeg, floor = start_peers(urls, folder)
+    ffmpeg, floor = [], []
     try:
+        for one in hubs:
+            one.start(wait_recording=False)
+            hubkit.wait_until(lambda hub=one: (hub.data / "run" / "owner.sock").exists(), 20, "owner's socket of halfdoord")
+            hubkit.apply_policy(one)
+        for one in hubs:
+            one.wait_recording()
+        ffmpeg, floor = start_peers(urls, folder)
         time.sleep(options.warmup)
         recorders = list(hub.recorder_pids().values())
         groups = [Group("halfdoor-recorder", recorders), Group("ffmpeg -c copy -f segment", [p.pid for p in ffmpeg]),
@@ -120,7 +121,8 @@ def measure(options, folder):
         return groups, ages, flushes
     finally:
         for one in hubs:
-            one.stop()
+            if one.daemon:
+                one.stop()
         for process in [*ffmpeg, *floor]:
             process.kill()
         replay.stop()
