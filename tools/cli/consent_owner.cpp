@@ -14,7 +14,7 @@ struct RequestsArgs {
     std::string state;
 };
 
-struct ShowArgs {
+struct ShowRequestArgs {
     std::string request;
     std::string owner_card;
     bool note = false;
@@ -46,7 +46,7 @@ Result<int> requests(Context& ctx, RequestsArgs& args) {
     return kOk;
 }
 
-Result<int> show(Context& ctx, ShowArgs& args) {
+Result<int> show(Context& ctx, ShowRequestArgs& args) {
     HD_ASSIGN(const RequestId id, parse_id<RequestId>(args.request, "request"));
     HD_ASSIGN(OwnerSession session, open_owner_session(ctx, args.owner_card));
     HD_ASSIGN(const FetchedRequest fetched, fetch_request(session, id));
@@ -66,7 +66,7 @@ Result<int> show(Context& ctx, ShowArgs& args) {
     return kOk;
 }
 
-Result<int> dismiss(Context& ctx, ShowArgs& args) {
+Result<int> dismiss(Context& ctx, ShowRequestArgs& args) {
     HD_ASSIGN(const RequestId id, parse_id<RequestId>(args.request, "request"));
     HD_ASSIGN(wire::Client hub, connect_hub(ctx, Endpoint::owner));
     wire::JsonWriter json;
@@ -88,7 +88,7 @@ void add_owner_verbs(Frame& frame) {
     sub->add_option("--state", list->state, "Only waiting, dismissed, granted, fetched or expired");
     frame.on(sub, list, requests);
 
-    auto one = std::make_shared<ShowArgs>();
+    auto one = std::make_shared<ShowRequestArgs>();
     sub = frame.verb("Keys and consent", {"show", "Show one request, verified against your policy",
                                           "  halfdoor show 5f0c... --owner-card owner.card\n"});
     sub->add_option("request", one->request, "Request id (32 hex digits)")->required();
@@ -96,7 +96,7 @@ void add_owner_verbs(Frame& frame) {
     sub->add_flag("--note", one->note, "Print the signed note itself");
     frame.on(sub, one, show);
 
-    auto no = std::make_shared<ShowArgs>();
+    auto no = std::make_shared<ShowRequestArgs>();
     sub = frame.verb("Keys and consent", {"dismiss", "Put a request away without an answer",
                                           "Silence is the only no: the requester cannot tell it "
                                           "from not looking.\n"});
