@@ -35,9 +35,10 @@ Result<ClaimedClip> read_claims(const ClipBundle& bundle) {
         if (!identity) return identity.error().in(name);
         if (identity->camera != out.header.camera || identity->clip != out.header.clip)
             return refuse_approval(fmt::format("{}, piece {}: is of another camera or clip", name,
-                                      identity->sequence));
+                                               identity->sequence));
         if (!out.pieces.empty() && identity->sequence <= out.pieces.back().sequence)
-            return refuse_approval(fmt::format("{}, piece {}: out of order", name, identity->sequence));
+            return refuse_approval(
+                fmt::format("{}, piece {}: out of order", name, identity->sequence));
         out.pieces.push_back(std::move(*identity));
     }
     return out;
@@ -56,7 +57,8 @@ Result<void> check_claims(const ClaimedClip& clip, const ApprovalInput& input) {
 Result<void> check_input(const ApprovalInput& input) {
     const TimeSpan asked = input.request.request.request.window;
     if (input.window.empty() || !asked.contains(input.window))
-        return refuse_approval("the window that is approved must lie inside the one that was asked for");
+        return refuse_approval(
+            "the window that is approved must lie inside the one that was asked for");
     if (input.cameras.empty()) return refuse_approval("no camera was approved");
     for (const CameraId& camera : input.cameras)
         if (!contains(input.policy.policy.cameras, camera))

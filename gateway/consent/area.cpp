@@ -95,11 +95,13 @@ std::string to_text(const Area& area) {
 
 Result<Area> parse_area(std::string_view text) {
     const auto corners = ledger::split(text, ';');
-    if (corners.size() > kMaxCorners) return bad_area(fmt::format("at most {} corners", kMaxCorners));
+    if (corners.size() > kMaxCorners)
+        return bad_area(fmt::format("at most {} corners", kMaxCorners));
     Area out;
     for (const std::string_view corner : corners) {
         const auto parts = ledger::split(corner, ',');
-        if (parts.size() != 2) return bad_area("a corner is latitude,longitude in whole 1e-7 degrees");
+        if (parts.size() != 2)
+            return bad_area("a corner is latitude,longitude in whole 1e-7 degrees");
         HD_ASSIGN(const auto lat, parse_coordinate(parts[0]));
         HD_ASSIGN(const auto lon, parse_coordinate(parts[1]));
         out.push_back({lat, lon});

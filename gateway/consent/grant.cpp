@@ -187,7 +187,8 @@ Result<Request> check_grant(const GrantContext& context, const SignedGrant& gran
     const auto& cameras = context.policy.cameras;
     for (const PieceRange& r : g.ranges)
         if (std::find(cameras.begin(), cameras.end(), r.camera) == cameras.end())
-            return refuse_grant(fmt::format("camera: the policy does not name {}", to_string(r.camera)));
+            return refuse_grant(
+                fmt::format("camera: the policy does not name {}", to_string(r.camera)));
     if (entry->granted(grant.hash)) return refuse_grant("this very grant was used before");
     return request.request;
 }

@@ -73,7 +73,8 @@ std::string_view reveals(Level level) {
 }
 
 Result<Cell> cell_of(double latitude, double longitude) {
-    if (!(std::fabs(latitude) <= 85.0)) return bad_policy("cell: latitude must be within 85 degrees");
+    if (!(std::fabs(latitude) <= 85.0))
+        return bad_policy("cell: latitude must be within 85 degrees");
     if (!(longitude >= -180.0 && longitude < 180.0))
         return bad_policy("cell: longitude must be from -180 to below 180");
     Cell cell{static_cast<std::int32_t>(std::lround(latitude * 100)),
@@ -104,7 +105,8 @@ Result<void> check_policy(const Policy& p) {
     if (p.hub.is_zero()) return bad_policy("hub: must not be all zero");
     if (p.number == 0) return bad_policy("number: counts from 1");
     if ((p.number == 1) == p.previous.has_value())
-        return bad_policy("previous: \"-\" for number 1, the hash of the policy before for all others");
+        return bad_policy(
+            "previous: \"-\" for number 1, the hash of the policy before for all others");
     if (p.minimum_age_s > kMaxMinimumAgeS)
         return bad_policy(fmt::format("minimum-age: at most {} seconds", kMaxMinimumAgeS));
     if (p.cell &&
@@ -117,7 +119,8 @@ Result<void> check_policy(const Policy& p) {
             return bad_policy("recipient: the label must be 1 to 64 printable ASCII characters");
     if (!all_different(p.recipients, [](const PolicyRecipient& r) { return r.age; }))
         return bad_policy("recipient: no key may occur twice");
-    if (p.cameras.size() > kMaxCameras) return bad_policy(fmt::format("camera: at most {}", kMaxCameras));
+    if (p.cameras.size() > kMaxCameras)
+        return bad_policy(fmt::format("camera: at most {}", kMaxCameras));
     if (!all_different(p.cameras, [](const CameraId& c) { return c; }))
         return bad_policy("camera: none may occur twice");
     HD_TRY(check_people(p.approvers, "approver", kMaxApprovers));

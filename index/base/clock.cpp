@@ -26,8 +26,8 @@ BootId read_boot_id() {
     return id ? *id : random_id<BootId>();
 }
 
-// A guest's time comes from its host (kvm-clock and the like) and the guest's kernel is not told how
-// good it is: adjtimex() there says "unsynchronised" for ever unless the guest runs NTP itself.
+// A guest's time comes from its host (kvm-clock and the like) and the guest's kernel is not told
+// how good it is: adjtimex() there says "unsynchronised" for ever unless the guest runs NTP itself.
 bool read_is_guest() {
     std::ifstream cpu("/proc/cpuinfo");
     std::string line;

@@ -20,7 +20,6 @@ const bool kSodiumReady = [] {
     return true;
 }();
 
-
 // EVP_sha256() looks its implementation up at each init; fetching once saves a third of a short
 // hash.
 const EVP_MD* sha256_md() {

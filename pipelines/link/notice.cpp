@@ -8,7 +8,7 @@ namespace {
 // docs/formats/link.md: "HL", u16 version, u8 type, body. The fields of Hello never move, so that
 // each release can tell which camera a recorder of another release is recording.
 constexpr std::uint16_t kMagic = 0x4c48;  // "HL"
-constexpr std::size_t kMaxPhrase = 2048;    // longer phrases are clipped by the sender
+constexpr std::size_t kMaxPhrase = 2048;  // longer phrases are clipped by the sender
 
 enum class Type : std::uint8_t {
     hello = 1,
