@@ -53,17 +53,6 @@ bool is_vcl(Codec codec, ByteView nal) {
     return type >= 1 && type <= 5;
 }
 
-void skip_scaling_lists(BitReader& in, unsigned lists) {
-    for (unsigned i = 0; i < lists && in.ok(); ++i) {
-        if (!in.bit()) continue;
-        int last = 8, next = 8;
-        for (unsigned j = 0; j < (i < 6 ? 16u : 64u) && in.ok(); ++j) {
-            if (next != 0) next = (last + in.se() + 256) % 256;
-            last = next == 0 ? last : next;
-        }
-    }
-}
-
 void skip_hrd(BitReader& in) {
     const unsigned count = in.ue() + 1;
     in.skip(8);

@@ -59,4 +59,16 @@ class BitReader {
     bool ok_ = true;
 };
 
+// H.264 7.3.2.1.1.1: reads past the scaling lists of an SPS, of which there are `lists`.
+inline void skip_scaling_lists(BitReader& in, unsigned lists) {
+    for (unsigned i = 0; i < lists && in.ok(); ++i) {
+        if (!in.bit()) continue;
+        int last = 8, next = 8;
+        for (unsigned j = 0; j < (i < 6 ? 16u : 64u) && in.ok(); ++j) {
+            if (next != 0) next = (last + in.se() + 256) % 256;
+            last = next == 0 ? last : next;
+        }
+    }
+}
+
 }  // namespace hd::ingest

@@ -2,13 +2,11 @@
 #include <fmt/format.h>
 #include <gst/rtp/gstrtcpbuffer.h>
 
+#include "pipelines/ingest/rtp_packet.hpp"
 #include "pipelines/ingest/rtsp_session.hpp"
 
 namespace hd::ingest {
 namespace {
-
-// Seconds from 1900 (NTP, RFC 5905) to 1970.
-constexpr std::int64_t kNtpToUnixSeconds = 2'208'988'800;
 
 // One RTCP sender report: camera UTC and RTP time of one instant. UTC in microseconds; nothing if
 // the camera has no clock (ntp 0).
@@ -21,9 +19,7 @@ std::optional<WallTime> report_time(GstBuffer* buffer) {
         gst_rtcp_packet_get_type(&packet) == GST_RTCP_TYPE_SR) {
         guint64 ntp = 0;
         gst_rtcp_packet_sr_get_sender_info(&packet, nullptr, &ntp, nullptr, nullptr, nullptr);
-        const auto seconds = static_cast<std::int64_t>(ntp >> 32) - kNtpToUnixSeconds;
-        const auto fraction = static_cast<std::int64_t>(((ntp & 0xffffffffu) * 1'000'000) >> 32);
-        if (ntp != 0) out = WallTime{seconds * 1'000'000 + fraction};
+        out = SenderReport{.ntp = ntp}.utc();
     }
     gst_rtcp_buffer_unmap(&rtcp);
     return out;

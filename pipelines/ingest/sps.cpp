@@ -42,17 +42,6 @@ Micros duration_of(std::uint64_t ticks, std::uint32_t scale) {
     return Micros(sane ? static_cast<std::int64_t>(us) : 0);
 }
 
-void skip_scaling_lists(BitReader& in, unsigned lists) {
-    for (unsigned i = 0; i < lists && in.ok(); ++i) {
-        if (!in.bit()) continue;
-        int last = 8, next = 8;
-        for (unsigned j = 0; j < (i < 6 ? 16u : 64u) && in.ok(); ++j) {
-            if (next != 0) next = (last + in.se() + 256) % 256;
-            last = next == 0 ? last : next;
-        }
-    }
-}
-
 // Rec. ITU-T H.264 annex E.1.1, up to the timing.
 Micros h264_vui_duration(BitReader& in) {
     if (in.bit() && in.bits(8) == 255) in.skip(32);  // aspect ratio
