@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "pipelines/ingest/bit_reader.hpp"
+#include "pipelines/ingest/sps.hpp"
 
 namespace hd::ingest {
 namespace {
@@ -13,8 +14,6 @@ constexpr unsigned kH264Idr = 5, kH264Sei = 6, kH264Sps = 7;
 constexpr unsigned kH265BlaFirst = 16, kH265BlaLast = 18, kH265IdrFirst = 19, kH265IdrLast = 20,
                    kH265Cra = 21, kH265Sps = 33;
 constexpr unsigned kSeiRecoveryPoint = 6;
-// H.264 A.3.1: the most that a decoded picture buffer holds; a larger VUI value is nonsense.
-constexpr unsigned kMaxReorder = 16;
 
 // Rec. ITU-T H.264 7.3.2.3: the SEI messages of one NAL unit, looked at until a recovery point.
 bool is_recovery_point(ByteView sei) {
@@ -45,116 +44,6 @@ EntryPoint h265_entry(ByteView nal) {
     if (type >= kH265IdrFirst && type <= kH265IdrLast) return EntryPoint::idr;
     const bool bla = type >= kH265BlaFirst && type <= kH265BlaLast;
     return bla || type == kH265Cra ? EntryPoint::cra : EntryPoint::none;
-}
-
-bool is_vcl(Codec codec, ByteView nal) {
-    if (codec == Codec::h265) return ((nal[0] >> 1) & 63u) < 32;
-    const unsigned type = nal[0] & 31u;
-    return type >= 1 && type <= 5;
-}
-
-void skip_hrd(BitReader& in) {
-    const unsigned count = in.ue() + 1;
-    in.skip(8);
-    for (unsigned i = 0; i < count && in.ok(); ++i) {
-        in.ue();
-        in.ue();
-        in.bit();
-    }
-    in.skip(20);
-}
-
-// Rec. ITU-T H.264 annex E.1.1, up to max_num_reorder_frames.
-std::optional<unsigned> h264_vui_reorder(BitReader& in) {
-    if (in.bit() && in.bits(8) == 255) in.skip(32);  // aspect ratio
-    if (in.bit()) in.bit();                          // overscan
-    if (in.bit()) {                                  // video signal type
-        in.skip(4);
-        if (in.bit()) in.skip(24);
-    }
-    if (in.bit()) in.ue(), in.ue();  // chroma location
-    if (in.bit()) in.skip(65);       // timing
-    const bool nal_hrd = in.bit();
-    if (nal_hrd) skip_hrd(in);
-    const bool vcl_hrd = in.bit();
-    if (vcl_hrd) skip_hrd(in);
-    if (nal_hrd || vcl_hrd) in.bit();
-    in.bit();                            // picture structure present
-    if (!in.bit()) return std::nullopt;  // no bitstream restriction
-    in.bit();
-    for (int i = 0; i < 4; ++i) in.ue();
-    const unsigned reorder = in.ue();
-    return in.ok() && reorder <= kMaxReorder ? std::optional(reorder) : std::nullopt;
-}
-
-// Rec. ITU-T H.264 7.3.2.1.1.
-std::optional<unsigned> h264_reorder(ByteView sps) {
-    if (sps.size() < 5) return std::nullopt;
-    BitReader in(sps.subspan(1));
-    const unsigned profile = in.bits(8);
-    in.skip(16);
-    in.ue();
-    if (profile == 66) return 0;  // Baseline has no B slices
-    for (const unsigned high : {100u, 110u, 122u, 244u, 44u, 83u, 86u, 118u, 128u, 138u}) {
-        if (profile != high) continue;
-        const unsigned chroma = in.ue();
-        if (chroma == 3) in.bit();
-        in.ue();
-        in.ue();
-        in.bit();
-        if (in.bit()) skip_scaling_lists(in, chroma == 3 ? 12 : 8);
-    }
-    in.ue();
-    const unsigned order_type = in.ue();
-    if (order_type == 2) return 0;  // 8.2.1.3: output order is decoding order
-    if (order_type == 0) in.ue();
-    if (order_type == 1) {
-        in.bit();
-        in.se();
-        in.se();
-        const unsigned cycle = in.ue();
-        for (unsigned i = 0; i < cycle && i < 256 && in.ok(); ++i) in.se();
-    }
-    in.ue();
-    in.bit();
-    in.ue();
-    in.ue();
-    if (!in.bit()) in.bit();                           // frame_mbs_only, else adaptive
-    in.bit();                                          // direct 8x8
-    if (in.bit()) in.ue(), in.ue(), in.ue(), in.ue();  // cropping
-    if (!in.bit()) return std::nullopt;                // no VUI
-    return h264_vui_reorder(in);
-}
-
-// Rec. ITU-T H.265 7.3.2.2 up to sps_max_num_reorder_pics of the highest sub-layer.
-std::optional<unsigned> h265_reorder(ByteView sps) {
-    if (sps.size() < 16) return std::nullopt;
-    BitReader in(sps.subspan(2));
-    in.skip(4);
-    const unsigned sub_layers = in.bits(3);
-    in.bit();
-    in.skip(96);  // general profile, tier, level
-    bool profile[8] = {}, level[8] = {};
-    for (unsigned i = 0; i < sub_layers; ++i) profile[i] = in.bit(), level[i] = in.bit();
-    if (sub_layers > 0) in.skip(2 * (8 - sub_layers));
-    for (unsigned i = 0; i < sub_layers; ++i)
-        in.skip((profile[i] ? 88u : 0u) + (level[i] ? 8u : 0u));
-    in.ue();
-    if (in.ue() == 3) in.bit();
-    in.ue();
-    in.ue();
-    if (in.bit()) in.ue(), in.ue(), in.ue(), in.ue();
-    in.ue();
-    in.ue();
-    in.ue();
-    const bool each = in.bit();
-    unsigned reorder = 0;
-    for (unsigned i = each ? 0 : sub_layers; i <= sub_layers; ++i) {
-        in.ue();
-        reorder = in.ue();
-        in.ue();
-    }
-    return in.ok() && reorder <= kMaxReorder ? std::optional(reorder) : std::nullopt;
 }
 
 std::uint16_t be16(ByteView in, std::size_t at) {
@@ -213,7 +102,8 @@ EntryPoint entry_point(Codec codec, ByteView au) {
         const EntryPoint e = codec == Codec::h264 ? h264_entry(nal) : h265_entry(nal);
         if (e == EntryPoint::idr) return e;
         if (e == EntryPoint::cra) best = e;
-        if (is_vcl(codec, nal)) break;  // All slices of a picture have one type.
+        if (nal_kind(codec, nal) == NalKind::slice)
+            break;  // All slices of a picture have one type.
         au = au.subspan(4 + size);
     }
     return best;
@@ -232,7 +122,8 @@ Result<std::string> rfc6381_codec(Codec codec, ByteView c) {
 std::optional<unsigned> reorder_depth(Codec codec, ByteView codec_config) {
     const ByteView sps = first_sps(codec, codec_config);
     if (sps.empty()) return std::nullopt;
-    return codec == Codec::h264 ? h264_reorder(sps) : h265_reorder(sps);
+    const auto facts = sps_facts(codec, sps);
+    return facts ? facts->reorder : std::nullopt;
 }
 
 }  // namespace hd::ingest

@@ -10,6 +10,8 @@ namespace {
 constexpr unsigned kMaxSide = 16384;
 // Between 1000 and 0.1 frames per second; anything else is nonsense.
 constexpr std::int64_t kShortestUs = 1000, kLongestUs = 10'000'000;
+// H.264 A.3.1: the most that a decoded picture buffer holds; a larger value is nonsense.
+constexpr unsigned kMaxReorder = 16;
 
 NalKind h264_kind(unsigned type) {
     if (type >= 1 && type <= 5) return NalKind::slice;
@@ -42,8 +44,19 @@ Micros duration_of(std::uint64_t ticks, std::uint32_t scale) {
     return Micros(sane ? static_cast<std::int64_t>(us) : 0);
 }
 
-// Rec. ITU-T H.264 annex E.1.1, up to the timing.
-Micros h264_vui_duration(BitReader& in) {
+void skip_hrd(BitReader& in) {
+    const unsigned count = in.ue() + 1;
+    in.skip(8);
+    for (unsigned i = 0; i < count && in.ok(); ++i) {
+        in.ue();
+        in.ue();
+        in.bit();
+    }
+    in.skip(20);
+}
+
+// Rec. ITU-T H.264 annex E.1.1, up to max_num_reorder_frames. What is cut off says nothing.
+void read_h264_vui(BitReader& in, SpsFacts& out) {
     if (in.bit() && in.bits(8) == 255) in.skip(32);  // aspect ratio
     if (in.bit()) in.bit();                          // overscan
     if (in.bit()) {                                  // video signal type
@@ -51,10 +64,23 @@ Micros h264_vui_duration(BitReader& in) {
         if (in.bit()) in.skip(24);
     }
     if (in.bit()) in.ue(), in.ue();  // chroma location
-    if (!in.bit()) return Micros(0);
-    const std::uint32_t ticks = in.bits(32), scale = in.bits(32);
-    // Ticks count fields.
-    return in.ok() ? duration_of(std::uint64_t{ticks} * 2, scale) : Micros(0);
+    if (in.bit()) {
+        const std::uint32_t ticks = in.bits(32), scale = in.bits(32);
+        // Ticks count fields.
+        if (in.ok()) out.frame_duration = duration_of(std::uint64_t{ticks} * 2, scale);
+        in.bit();  // fixed rate
+    }
+    const bool nal_hrd = in.bit();
+    if (nal_hrd) skip_hrd(in);
+    const bool vcl_hrd = in.bit();
+    if (vcl_hrd) skip_hrd(in);
+    if (nal_hrd || vcl_hrd) in.bit();
+    in.bit();               // picture structure present
+    if (!in.bit()) return;  // no bitstream restriction
+    in.bit();
+    for (int i = 0; i < 4; ++i) in.ue();
+    const unsigned reorder = in.ue();
+    if (in.ok() && reorder <= kMaxReorder) out.reorder = reorder;
 }
 
 struct Cropping {
@@ -120,7 +146,9 @@ std::optional<SpsFacts> h264_facts(ByteView sps) {
     const unsigned unit_y = (!mono && out.chroma_format == 1 ? 2 : 1) * fields;
     if (!in.ok() || !set_size(out, width, map_units * fields, crop, unit_x, unit_y))
         return std::nullopt;
-    if (in.bit()) out.frame_duration = h264_vui_duration(in);
+    if (in.bit()) read_h264_vui(in, out);
+    // Baseline has no B slices; with this order type output order is decoding order (8.2.1.3).
+    if (profile == 66 || order_type == 2) out.reorder = 0;
     return out;
 }
 
@@ -134,7 +162,7 @@ void skip_profile_tier_level(BitReader& in, unsigned sub_layers) {
         in.skip((profile[i] ? 88u : 0u) + (level[i] ? 8u : 0u));
 }
 
-// Rec. ITU-T H.265 7.3.2.2, up to the bit depths.
+// Rec. ITU-T H.265 7.3.2.2, up to sps_max_num_reorder_pics of the highest sub-layer.
 std::optional<SpsFacts> h265_facts(ByteView sps) {
     if (sps.size() < 16) return std::nullopt;
     SpsFacts out;
@@ -156,6 +184,15 @@ std::optional<SpsFacts> h265_facts(ByteView sps) {
     if (!in.ok() || !set_size(out, width, height, crop, !mono && out.chroma_format < 3 ? 2 : 1,
                               !mono && out.chroma_format == 1 ? 2 : 1))
         return std::nullopt;
+    in.ue();
+    const bool each = in.bit();
+    unsigned reorder = 0;
+    for (unsigned i = each ? 0 : above; i <= above; ++i) {
+        in.ue();
+        reorder = in.ue();
+        in.ue();
+    }
+    if (in.ok() && reorder <= kMaxReorder) out.reorder = reorder;
     return out;
 }
 

@@ -25,6 +25,9 @@ struct SpsFacts {
     unsigned sub_layers = 1;           // H.265
     bool temporal_id_nesting = false;  // H.265
     Micros frame_duration{0};          // 0: it says nothing
+    // How many frames may precede another in decoding and follow it in display: of H.265 always
+    // known, of H.264 if profile, order type or VUI say so.
+    std::optional<unsigned> reorder;
 };
 // Nothing: cut off or nonsense.
 std::optional<SpsFacts> sps_facts(Codec codec, ByteView sps);
