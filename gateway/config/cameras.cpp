@@ -62,6 +62,9 @@ void read_recording_keys(TableReader& in, link::RecorderSettings& out) {
     const std::vector<std::string_view> kEncode{"auto", "camera", "hub"};
     if (const int mode = in.word("encode", kEncode); mode >= 0)
         out.encode = static_cast<link::EncodeMode>(mode);
+    const std::vector<std::string_view> kAudio{"keep", "off"};
+    if (const int audio = in.word("audio", kAudio); audio >= 0)
+        out.audio = static_cast<link::AudioMode>(audio);
     const std::vector<std::string_view> kTransport{"tcp", "udp"};
     if (const int transport = in.word("transport", kTransport); transport >= 0)
         out.transport = static_cast<link::RtspTransport>(transport);

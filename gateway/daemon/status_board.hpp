@@ -24,6 +24,7 @@ struct CameraStatus {
     std::string detail;
     WallTime since;
     std::string encoder, encoder_why, codec;
+    std::string audio;  // how it is recorded, or why it is not
     std::uint16_t width = 0, height = 0;
     std::uint64_t frames = 0, bytes = 0, dropped_frames = 0, reconnects = 0;
     std::uint32_t recorder_restarts = 0;

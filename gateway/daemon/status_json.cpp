@@ -50,6 +50,7 @@ void write_camera(JsonWriter& out, const StatusFacts& facts, const CameraId& id,
         .field("encoder", camera.encoder)
         .field("encoder_why", camera.encoder_why)
         .field("codec", camera.codec)
+        .field("audio", camera.audio)
         .field("width", static_cast<std::uint32_t>(camera.width))
         .field("height", static_cast<std::uint32_t>(camera.height))
         .field("frames", camera.frames)

@@ -144,6 +144,7 @@ void Supervisor::on_message(Camera& camera, const link::StateChanged& m) {
     wiring_.board.update_camera(camera.plan.camera, [&](CameraStatus& s) {
         if (!m.encoder.empty()) s.encoder = m.encoder;
         if (!m.encoder_why.empty()) s.encoder_why = m.encoder_why;
+        if (!m.audio.empty()) s.audio = m.audio;
         if (m.state != link::CameraState::recording) {
             s.durable_until.reset();
             s.durable_boot.reset();

@@ -115,6 +115,7 @@ struct Encoder {
         put_text(out, m.detail);
         put_text(out, m.encoder);
         put_text(out, m.encoder_why);
+        put_text(out, m.audio);
     }
     void operator()(const ClipOpened& m) const {
         type(Type::clip_opened);
@@ -184,6 +185,7 @@ StateChanged get_state(ByteReader& in) {
     m.detail = get_text(in);
     m.encoder = get_text(in);
     m.encoder_why = get_text(in);
+    m.audio = get_text(in);
     return m;
 }
 

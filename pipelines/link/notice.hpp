@@ -41,6 +41,7 @@ struct StateChanged {
     std::string detail;
     std::string encoder;
     std::string encoder_why;
+    std::string audio;  // how it is recorded, or why it is not
 };
 struct ClipOpened {
     std::string path;

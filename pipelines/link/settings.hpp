@@ -13,6 +13,8 @@
 namespace hd::link {
 
 enum class EncodeMode : std::uint8_t { automatic = 0, camera = 1, hub = 2 };
+// keep: AAC and Opus as sent, G.711 as AAC; the rest is left out, and said.
+enum class AudioMode : std::uint8_t { keep = 0, off = 1 };
 enum class RtspTransport : std::uint8_t { tcp = 0, udp = 1 };
 // Who speaks with the camera. automatic: the lean reader for what it can do (H.264 and H.265 over
 // rtsp:// and TCP, kept as sent), GStreamer for the rest. lean: never GStreamer.
@@ -27,6 +29,7 @@ struct RecorderSettings {
     RtspTransport transport = RtspTransport::tcp;
     RtspReader reader = RtspReader::automatic;
     EncodeMode encode = EncodeMode::automatic;
+    AudioMode audio = AudioMode::keep;
     std::string data_folder;  // <data>
     Micros clip_target = std::chrono::seconds(60);
     Micros clip_max = std::chrono::seconds(120);

@@ -21,8 +21,9 @@ SessionPlan plan_of(const link::RecorderSettings& s) {
 bool needs_reconnect(const link::RecorderSettings& a, const link::RecorderSettings& b) {
     return a.url != b.url || a.user != b.user || a.password != b.password ||
            a.transport != b.transport || a.reader != b.reader || a.encode != b.encode ||
-           a.jitter_latency != b.jitter_latency || a.max_width != b.max_width ||
-           a.max_height != b.max_height || a.max_kbit_per_s != b.max_kbit_per_s;
+           a.audio != b.audio || a.jitter_latency != b.jitter_latency ||
+           a.max_width != b.max_width || a.max_height != b.max_height ||
+           a.max_kbit_per_s != b.max_kbit_per_s;
 }
 
 Micros retry_delay(journal::GapCause cause, unsigned failures, std::uint32_t jitter) {

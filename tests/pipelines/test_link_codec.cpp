@@ -27,6 +27,7 @@ RecorderSettings some_settings() {
     s.transport = RtspTransport::udp;
     s.reader = RtspReader::gstreamer;
     s.encode = EncodeMode::hub;
+    s.audio = AudioMode::off;
     s.data_folder = "/var/lib/halfdoor";
     s.clip_target = std::chrono::seconds(5);
     s.policy_number = 7;
@@ -78,7 +79,7 @@ std::vector<Message> one_of_each() {
     return {
         Hello{
             .camera = {filled<16>(1)}, .pid = 42, .has_settings = true, .settings = filled<32>(7)},
-        StateChanged{CameraState::stalled, "no frame", "camera", "within limits"},
+        StateChanged{CameraState::stalled, "no frame", "camera", "within limits", "AAC, 16000 Hz"},
         ClipOpened{"a/b.clip.part", some_header()},
         PieceDurable{"a/b.clip.part", {filled<16>(1)}, 4, 5, BootTime{6}, WallTime{7}, 8},
         ClipFinished{"a/b.clip", some_summary()},
@@ -139,7 +140,7 @@ TEST_CASE("unknown types, enums out of range and oversized packets are refused")
     Bytes packet = encode(Stop{"x"});
     packet[4] = 99;
     CHECK_FALSE(decode(packet).ok());
-    Bytes state = encode(StateChanged{CameraState::starting, "", "", ""});
+    Bytes state = encode(StateChanged{CameraState::starting, "", "", "", ""});
     state[5] = 200;
     CHECK_FALSE(decode(state).ok());
     CHECK_FALSE(decode(Bytes(kMaxMessageBytes + 1, 0)).ok());
