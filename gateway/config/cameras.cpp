@@ -90,6 +90,8 @@ void read_recording_keys(TableReader& in, link::RecorderSettings& out) {
         out.max_width = static_cast<std::uint32_t>(value);
     if (in.integer("max_height", value, {16, 16'384}))
         out.max_height = static_cast<std::uint32_t>(value);
+    if (in.integer("max_frames_per_s", value, {1, 240}))
+        out.max_frames_per_s = static_cast<std::uint32_t>(value);
     if (in.integer("max_kbit_per_s", value, {64, 1'000'000}))
         out.max_kbit_per_s = static_cast<std::uint32_t>(value);
 }

@@ -77,6 +77,7 @@ class Supervisor {
     void on_message(Camera& camera, const link::ClipFinished& m);
     void on_message(Camera& camera, const link::GapChanged& m);
     void on_message(Camera& camera, const link::Progress& m);
+    void on_message(Camera& camera, const link::EncoderReport& m);
     void on_message(Camera& camera, const link::Farewell& m);
     void drop_dead_connections(BootTime now);
 

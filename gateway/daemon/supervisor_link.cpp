@@ -96,7 +96,7 @@ void Supervisor::take(Connection& connection, link::Message&& message) {
         [&](const auto& m) {
             using T = std::decay_t<decltype(m)>;
             if constexpr (std::is_same_v<T, link::Hello> || std::is_same_v<T, link::NewSettings> ||
-                          std::is_same_v<T, link::Stop>) {
+                          std::is_same_v<T, link::Stop> || std::is_same_v<T, link::EncoderGrant>) {
                 connection.dead = true;  // Not for a recorder to say.
             } else {
                 on_message(camera, m);
@@ -246,6 +246,10 @@ void Supervisor::on_message(Camera& camera, const link::Progress& m) {
         s.camera_clock_offset_us.reset();
         if (m.camera_clock_known) s.camera_clock_offset_us = m.camera_clock_offset_us;
     });
+}
+
+void Supervisor::on_message(Camera& camera, const link::EncoderReport& m) {
+    camera.encoder_need = m;
 }
 
 void Supervisor::on_message(Camera& camera, const link::Farewell& m) {

@@ -9,6 +9,7 @@ namespace {
 // each release can tell which camera a recorder of another release is recording.
 constexpr std::uint16_t kMagic = 0x4c48;  // "HL"
 constexpr std::size_t kMaxPhrase = 2048;  // longer phrases are clipped by the sender
+constexpr std::size_t kMaxElements = 16;  // there are nine
 
 enum class Type : std::uint8_t {
     hello = 1,
@@ -19,8 +20,10 @@ enum class Type : std::uint8_t {
     gap_changed = 6,
     progress = 7,
     farewell = 8,
+    encoder_report = 9,
     new_settings = 64,
     stop = 65,
+    encoder_grant = 66,
 };
 
 void put_text(ByteWriter& out, std::string_view text) {
@@ -31,6 +34,20 @@ std::string get_text(ByteReader& in) {
     std::string text = in.short_string();
     if (text.size() > kMaxPhrase) in.fail();
     return text;
+}
+
+void put_texts(ByteWriter& out, const std::vector<std::string>& texts) {
+    HD_CHECK(texts.size() <= kMaxElements);
+    out.u8(static_cast<std::uint8_t>(texts.size()));
+    for (const std::string& text : texts) put_text(out, text);
+}
+
+std::vector<std::string> get_texts(ByteReader& in) {
+    const std::size_t count = in.u8();
+    if (count > kMaxElements) in.fail();
+    std::vector<std::string> out;
+    for (std::size_t i = 0; i < count && in.ok(); ++i) out.push_back(get_text(in));
+    return out;
 }
 
 bool get_bool(ByteReader& in) {
@@ -153,6 +170,15 @@ struct Encoder {
         out.u32(m.queue_bytes_max);
         out.u32(m.sync_ms_max);
     }
+    void operator()(const EncoderReport& m) const {
+        type(Type::encoder_report);
+        out.u8(m.needed ? 1 : 0);
+        for (const std::uint32_t v : {m.width, m.height, m.millihertz_in, m.millihertz_out})
+            out.u32(v);
+        out.u64(m.frames_left_out);
+        put_text(out, m.element);
+        put_texts(out, m.failed);
+    }
     void operator()(const Farewell& m) const {
         type(Type::farewell);
         put_text(out, m.why);
@@ -165,6 +191,11 @@ struct Encoder {
     }
     void operator()(const Stop& m) const {
         type(Type::stop);
+        put_text(out, m.why);
+    }
+    void operator()(const EncoderGrant& m) const {
+        type(Type::encoder_grant);
+        put_texts(out, m.elements);
         put_text(out, m.why);
     }
 };
@@ -232,6 +263,24 @@ Progress get_progress(ByteReader& in) {
     return m;
 }
 
+EncoderReport get_encoder_report(ByteReader& in) {
+    EncoderReport m;
+    m.needed = get_bool(in);
+    for (std::uint32_t* v : {&m.width, &m.height, &m.millihertz_in, &m.millihertz_out})
+        *v = in.u32();
+    m.frames_left_out = in.u64();
+    m.element = get_text(in);
+    m.failed = get_texts(in);
+    return m;
+}
+
+EncoderGrant get_encoder_grant(ByteReader& in) {
+    EncoderGrant m;
+    m.elements = get_texts(in);
+    m.why = get_text(in);
+    return m;
+}
+
 Result<Message> get_settings(ByteReader& in) {
     const ByteView bytes = in.long_string(kMaxMessageBytes);
     HD_TRY(in.finish("new_settings"));
@@ -268,6 +317,10 @@ Result<Message> decode_body(ByteReader& in, std::uint8_t type) {
             return whole(in, "progress", get_progress(in));
         case Type::farewell:
             return whole(in, "farewell", Farewell{get_text(in)});
+        case Type::encoder_report:
+            return whole(in, "encoder_report", get_encoder_report(in));
+        case Type::encoder_grant:
+            return whole(in, "encoder_grant", get_encoder_grant(in));
         case Type::new_settings:
             return get_settings(in);
         case Type::stop:

@@ -5,6 +5,7 @@
 
 #include <string>
 #include <variant>
+#include <vector>
 
 #include "index/clip/clip_format.hpp"
 #include "index/journal/camera_journal.hpp"
@@ -73,6 +74,18 @@ struct Progress {  // every 5 s: counters since the start of the recorder
     std::uint32_t queue_bytes_max = 0;
     std::uint32_t sync_ms_max = 0;
 };
+// What a camera needs of the hub's encoders, and how it goes: after Hello, when it changes, and
+// every 5 s while the hub encodes.
+struct EncoderReport {
+    bool needed = false;                  // the hub has to encode this camera's video
+    std::uint32_t width = 0, height = 0;  // of what is encoded; 0: not known yet
+    std::uint32_t millihertz_in = 0;      // pictures per 1000 s that the camera sends
+    std::uint32_t millihertz_out = 0;     // that the encoder gives; 0: not measured yet
+    std::uint64_t frames_left_out = 0;    // since the start, because the encoder was too slow
+    std::string element;                  // in use; empty: none
+    std::vector<std::string> failed;      // elements that failed here while they encoded
+    bool operator==(const EncoderReport&) const = default;
+};
 struct Farewell {
     std::string why;
 };  // last packet of an orderly end
@@ -84,9 +97,16 @@ struct NewSettings {
 struct Stop {
     std::string why;
 };  // finish the clip, then end
+// This camera's share of the hub's encoders. Not part of the settings: it answers EncoderReport.
+struct EncoderGrant {
+    std::vector<std::string> elements;  // GStreamer elements, best first; empty: may not encode
+    std::string why;                    // a phrase, for status, log and clips
+    bool operator==(const EncoderGrant&) const = default;
+};
 
-using Message = std::variant<Hello, StateChanged, ClipOpened, PieceDurable, ClipFinished,
-                             GapChanged, Progress, Farewell, NewSettings, Stop>;
+using Message =
+    std::variant<Hello, StateChanged, ClipOpened, PieceDurable, ClipFinished, GapChanged, Progress,
+                 EncoderReport, Farewell, NewSettings, Stop, EncoderGrant>;
 
 Bytes encode(const Message& message);
 Result<Message> decode(ByteView packet);

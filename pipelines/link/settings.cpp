@@ -42,6 +42,7 @@ void put_effective(ByteWriter& out, const RecorderSettings& s) {
     out.u64(s.buffer_bytes);
     out.u32(s.max_width);
     out.u32(s.max_height);
+    out.u32(s.max_frames_per_s);
     out.u32(s.max_kbit_per_s);
     out.u64(s.policy_number);
     out.raw(s.policy_hash);
@@ -123,6 +124,7 @@ Result<RecorderSettings> decode_settings(ByteView bytes) {
     s.buffer_bytes = in.u64();
     s.max_width = in.u32();
     s.max_height = in.u32();
+    s.max_frames_per_s = in.u32();
     s.max_kbit_per_s = in.u32();
     s.policy_number = in.u64();
     s.policy_hash = in.array<32>();

@@ -40,7 +40,10 @@ struct RecorderSettings {
     Micros frame_gap_timeout = std::chrono::seconds(3);
     Micros orphan_timeout = std::chrono::seconds(300);  // without a daemon: close the clip and end
     std::uint64_t buffer_bytes = 32ull << 20;           // between camera and disk; then overload
-    std::uint32_t max_width = 3840, max_height = 2160;  // of `auto`: above this the hub encodes
+    // Of `auto`: above one of these the hub encodes. Of `camera`: a larger picture or a higher rate
+    // is refused. Of `hub`: what it encodes stays within them.
+    std::uint32_t max_width = 3840, max_height = 2160;
+    std::uint32_t max_frames_per_s = 60;
     std::uint32_t max_kbit_per_s = 20000;
     std::uint64_t policy_number = 0;
     Digest policy_hash{};

@@ -23,7 +23,7 @@ bool needs_reconnect(const link::RecorderSettings& a, const link::RecorderSettin
            a.transport != b.transport || a.reader != b.reader || a.encode != b.encode ||
            a.audio != b.audio || a.jitter_latency != b.jitter_latency ||
            a.max_width != b.max_width || a.max_height != b.max_height ||
-           a.max_kbit_per_s != b.max_kbit_per_s;
+           a.max_frames_per_s != b.max_frames_per_s || a.max_kbit_per_s != b.max_kbit_per_s;
 }
 
 Micros retry_delay(journal::GapCause cause, unsigned failures, std::uint32_t jitter) {

@@ -88,6 +88,8 @@ std::vector<Message> one_of_each() {
         Farewell{"asked to end"},
         NewSettings{some_settings()},
         Stop{"disabled by the owner"},
+        EncoderReport{true, 1280, 720, 25'000, 24'900, 3, "x264enc", {"v4l2h264enc"}},
+        EncoderGrant{{"v4l2h264enc", "x264enc"}, "its share of a Raspberry Pi 4"},
     };
 }
 
@@ -124,6 +126,13 @@ TEST_CASE("fields arrive where they belong") {
     CHECK(s.recipients == some_settings().recipients);
     CHECK(s.clip_target == std::chrono::seconds(5));
     CHECK(s.orphan_timeout == std::chrono::seconds(300));
+    CHECK(s.max_frames_per_s == 60);
+    const auto report = decode(encode(one_of_each()[10]));
+    REQUIRE(report.ok());
+    CHECK(std::get<EncoderReport>(*report) == std::get<EncoderReport>(one_of_each()[10]));
+    const auto grant = decode(encode(one_of_each()[11]));
+    REQUIRE(grant.ok());
+    CHECK(std::get<EncoderGrant>(*grant) == std::get<EncoderGrant>(one_of_each()[11]));
 }
 
 TEST_CASE("a packet that is cut short or goes on is refused") {
