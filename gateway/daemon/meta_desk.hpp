@@ -50,7 +50,7 @@ class MetaDesk {
     Result<std::vector<CameraId>> cameras_of(const std::vector<std::string>& words) const;
 
   private:
-    Result<std::vector<store::GapRow>> all_gaps(store::WindowQuery query) const;
+    Result<void> write_gaps(wire::JsonWriter& out, const store::WindowQuery& query) const;
     Result<void> write_pending(wire::JsonWriter& out, const store::WindowQuery& query) const;
     Wiring wiring_;
 };

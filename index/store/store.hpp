@@ -66,6 +66,18 @@ struct WindowAnswer {
     std::optional<WallTime> complete_from;
 };
 
+struct GapQuery {
+    TimeSpan window;                      // half-open; a gap is in it if their spans overlap
+    std::vector<CameraId> cameras;        // empty: all
+    std::uint32_t limit = kMaxPageItems;  // 1..kMaxPageItems; not below the number of cameras
+};
+struct GapAnswer {
+    std::vector<GapRow> gaps;  // ordered by (begin, camera)
+    // There are more: all that begin before this are here. Ask again with a window from here on
+    // and skip what begins before it (the gap of each camera that reaches in).
+    std::optional<WallTime> until;
+};
+
 enum class Bucket : std::uint8_t { minute, quarter, hour, day };  // UTC
 Micros bucket_length(Bucket bucket);
 
@@ -168,6 +180,8 @@ class Store {
     // -- reading ---------------------------------------------------------------------------------
 
     Result<WindowAnswer> window(const WindowQuery& query) const;
+    // Gaps alone: reads no clip, so a year costs what it answers.
+    Result<GapAnswer> gaps(const GapQuery& query) const;
     // The clip that contains `at`, else the one whose nearer edge is closest (the earlier of two).
     // not_found if the camera has none.
     Result<ClipRow> nearest(const CameraId& camera, WallTime at) const;

@@ -2,6 +2,7 @@
 // not before; so whichever order they come in, the result is the same, and the only gap that can
 // reach into a window from before is the last one that begins before it.
 #include <algorithm>
+#include <tuple>
 
 #include <rocksdb/write_batch.h>
 
@@ -173,6 +174,40 @@ Result<std::optional<GapRow>> Store::open_gap(const CameraId& camera) const {
     HD_ASSIGN(auto last, impl_->gap_at(*it, camera));
     if (last && last->end) last.reset();
     return last;
+}
+
+Result<GapAnswer> Store::gaps(const GapQuery& query) const {
+    HD_TRY(check_window(query.window));
+    HD_TRY(check_limit(query.limit));
+    GapAnswer answer;
+    if (query.window.empty()) return answer;
+    const std::shared_lock db_lock(impl_->db_mutex);
+    rocksdb::ManagedSnapshot snapshot(impl_->db.get());
+    for (const auto& [id, state] : impl_->states_of(query.cameras)) {
+        std::uint32_t taken = 0;
+        HD_TRY(impl_->scan_gaps(id, query.window, query.window.begin, snapshot.snapshot(),
+                                [&](const GapRow& gap) {
+                                    answer.gaps.push_back(gap);
+                                    return ++taken <= query.limit;
+                                }));
+    }
+    std::vector<GapRow>& gaps = answer.gaps;
+    std::sort(gaps.begin(), gaps.end(), [](const GapRow& a, const GapRow& b) {
+        return std::tie(a.begin, a.camera) < std::tie(b.begin, b.camera);
+    });
+    if (gaps.size() <= query.limit) return answer;
+    // Cut between two begins; a page of gaps that all begin at once is one for each camera.
+    std::size_t keep = query.limit;
+    while (keep > 0 && gaps[keep - 1].begin == gaps[query.limit].begin) --keep;
+    if (keep == 0 || gaps[keep].begin <= query.window.begin) {
+        keep = query.limit;
+        const WallTime first = std::max(gaps[query.limit].begin, query.window.begin);
+        while (keep < gaps.size() && gaps[keep].begin <= first) ++keep;
+        if (keep == gaps.size()) return answer;
+    }
+    answer.until = gaps[keep].begin;
+    gaps.resize(keep);
+    return answer;
 }
 
 // In ascending order of begin: those that overlap `window`.

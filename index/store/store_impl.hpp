@@ -43,6 +43,10 @@ struct HourRows {
     bool rewrite = false;           // something but appends changed
 };
 
+// The rules of every query: invalid, with the field's name.
+Result<void> check_window(TimeSpan window);
+Result<void> check_limit(std::uint32_t limit);
+
 using CameraHour = std::pair<CameraId, Hour>;
 
 class Edit;

@@ -144,16 +144,6 @@ class ClipCollector {
     const std::optional<PagePlace>& after_;
 };
 
-Result<void> check_query(const WindowQuery& query) {
-    if (query.window.end < query.window.begin)
-        return Error{ErrorCode::invalid, "window: must not end before it begins"};
-    if (query.window.begin.us < 0 || query.window.end.us > kMaxTimeUs)
-        return Error{ErrorCode::invalid, "window: must be within 1970..9999"};
-    if (query.limit < 1 || query.limit > kMaxPageItems)
-        return Error{ErrorCode::invalid,
-                     "limit: must be within 1.." + std::to_string(kMaxPageItems)};
-    return {};
-}
 
 // Clips still being written join the sorted answer; one that was finished meanwhile is there twice.
 void merge_open(const std::vector<ClipRow>& open, const WindowQuery& query,
@@ -189,6 +179,21 @@ void cut_page(const WindowQuery& query, WindowAnswer& answer) {
 
 }  // namespace
 
+Result<void> check_window(TimeSpan window) {
+    if (window.end < window.begin)
+        return Error{ErrorCode::invalid, "window: must not end before it begins"};
+    if (window.begin.us < 0 || window.end.us > kMaxTimeUs)
+        return Error{ErrorCode::invalid, "window: must be within 1970..9999"};
+    return {};
+}
+
+Result<void> check_limit(std::uint32_t limit) {
+    if (limit < 1 || limit > kMaxPageItems)
+        return Error{ErrorCode::invalid,
+                     "limit: must be within 1.." + std::to_string(kMaxPageItems)};
+    return {};
+}
+
 std::vector<std::pair<CameraId, CameraState>> Store::Impl::states_of(
     const std::vector<CameraId>& wanted) const {
     std::vector<std::pair<CameraId, CameraState>> out;
@@ -210,7 +215,8 @@ std::vector<std::pair<CameraId, CameraState>> Store::Impl::states_of(
 }
 
 Result<WindowAnswer> Store::window(const WindowQuery& query) const {
-    HD_TRY(check_query(query));
+    HD_TRY(check_window(query.window));
+    HD_TRY(check_limit(query.limit));
     std::optional<PagePlace> after;
     if (!query.cursor.empty()) {
         HD_ASSIGN(after, decode_cursor(query));

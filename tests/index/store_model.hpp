@@ -2,11 +2,14 @@
 #pragma once
 
 #include <algorithm>
+#include <map>
 #include <random>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "index/base/files.hpp"
+#include "index/store/page_cursor.hpp"
 #include "index/store/store.hpp"
 #include "tests/support/temp_folder.hpp"
 
@@ -38,18 +41,49 @@ inline clip::ClipSummary make_clip(int camera, WallTime begin, Micros length) {
 }
 
 // All that the store knows, as plain lists; every answer by looking at everything.
-struct Model {
-    std::vector<clip::ClipSummary> clips;  // finished, not deleted
-    std::vector<std::pair<BootId, Micros>> boots;
-    std::vector<store::GapRow> gaps;
+class Model {
+  public:
+    struct Item {  // of a window answer
+        store::PagePlace place;
+        std::optional<store::ClipRow> clip;
+        std::optional<store::GapRow> gap;
+    };
 
-    const Micros* offset(const BootId& boot) const {
-        for (const auto& [id, o] : boots)
-            if (id == boot) return &o;
-        return nullptr;
+    const std::vector<clip::ClipSummary>& clips() const { return clips_; }
+    const std::vector<clip::ClipSummary>& garbage() const { return garbage_; }
+    std::vector<store::ClipRow>& open() { return open_; }
+
+    static bool same(const clip::ClipSummary& a, const clip::ClipSummary& b) {
+        return a.camera == b.camera && a.name_time == b.name_time && a.run == b.run;
+    }
+
+    void put(const clip::ClipSummary& s) {
+        std::erase_if(open_, [&](const store::ClipRow& r) {
+            return r.camera == s.camera && r.name_time == s.name_time && r.run == s.run;
+        });
+        for (const auto& g : garbage_)
+            if (same(g, s)) return;  // on its way out: stays out
+        std::erase_if(clips_, [&](const auto& c) { return same(c, s); });
+        clips_.push_back(s);
+        dirty_ = true;
+    }
+    clip::ClipSummary mark(std::size_t at) {
+        garbage_.push_back(clips_[at]);
+        clips_.erase(clips_.begin() + static_cast<std::ptrdiff_t>(at));
+        dirty_ = true;
+        return garbage_.back();
+    }
+    void forget() { garbage_.clear(); }
+
+    void set_boot(const BootId& boot, Micros offset) {
+        boots_.emplace(boot, offset);
+        dirty_ = true;
+        auto waiting = std::move(pending_gaps_);
+        pending_gaps_.clear();
+        for (const auto& [key, gap] : waiting) put_gap(gap);
     }
     bool is_pending(const clip::ClipSummary& s) const {
-        return s.quality == ClockQuality::unsynchronised && !offset(s.boot);
+        return s.quality == ClockQuality::unsynchronised && !boots_.contains(s.boot);
     }
     store::ClipRow row(const clip::ClipSummary& s) const {
         store::ClipRow r{.camera = s.camera,
@@ -62,28 +96,112 @@ struct Model {
                          .pieces = s.pieces,
                          .reason = s.reason,
                          .quality = s.quality};
-        if (const Micros* o = offset(s.boot); o && s.quality == ClockQuality::unsynchronised) {
-            r.begin = {s.boot_begin.us + o->count()};
-            r.end = {s.boot_end.us + o->count()};
+        if (const auto o = boots_.find(s.boot);
+            o != boots_.end() && s.quality == ClockQuality::unsynchronised) {
+            r.begin = {s.boot_begin.us + o->second.count()};
+            r.end = {s.boot_end.us + o->second.count()};
             r.restamped = true;
         }
         return r;
     }
-    std::vector<store::ClipRow> rows(const std::vector<CameraId>& cameras) const {
+    const std::vector<store::ClipRow>& rows() const {  // sorted; all that are in the time index
+        if (dirty_) {
+            rows_.clear();
+            for (const auto& s : clips_)
+                if (!is_pending(s)) rows_.push_back(row(s));
+            std::sort(rows_.begin(), rows_.end(), store::answer_order);
+            dirty_ = false;
+        }
+        return rows_;
+    }
+    std::vector<store::ClipRow> rows_of(const CameraId& camera) const {
         std::vector<store::ClipRow> out;
-        for (const auto& s : clips)
-            if (!is_pending(s) && (cameras.empty() || std::find(cameras.begin(), cameras.end(),
-                                                                s.camera) != cameras.end()))
-                out.push_back(row(s));
-        std::sort(out.begin(), out.end(), store::answer_order);
+        for (const auto& r : rows())
+            if (r.camera == camera) out.push_back(r);
         return out;
     }
-    std::vector<store::ClipRow> window(TimeSpan w, const std::vector<CameraId>& cameras) const {
-        std::vector<store::ClipRow> out;
-        for (const auto& r : rows(cameras))
-            if (!w.empty() && r.span().overlaps(w)) out.push_back(r);
+
+    void put_gap(const store::GapRecord& gap) {
+        const auto begin = resolve(gap.begin);
+        auto end = gap.end ? resolve(*gap.end) : std::nullopt;
+        if (begin && end) end = std::max(*begin, *end);
+        const auto key = std::tuple(gap.camera, gap.begin.boot, gap.begin.at.us);
+        pending_gaps_.erase(key);
+        if (!begin || (gap.end && !end)) pending_gaps_.emplace(key, gap);
+        if (!begin) return;
+        auto& told = gaps_[{gap.camera, *begin}];
+        told.second = gap.cause;
+        if (end) told.first = end;
+    }
+    bool has_open_pending_gap(const CameraId& camera) const {
+        return std::any_of(pending_gaps_.begin(), pending_gaps_.end(), [&](const auto& p) {
+            return p.second.camera == camera && !p.second.end;
+        });
+    }
+    std::vector<store::GapRow> gaps_of(const CameraId& camera) const {
+        std::vector<store::GapRow> out;
+        for (const auto& [key, told] : gaps_) {
+            if (key.first != camera) continue;
+            if (!out.empty() && (!out.back().end || *out.back().end > key.second))
+                out.back().end = key.second;
+            out.push_back({camera, key.second, told.first, told.second});
+        }
         return out;
     }
+
+    // The window's items in answer order.
+    std::vector<Item> window(const store::WindowQuery& q) const {
+        const auto asked = [&](const CameraId& c) {
+            return q.cameras.empty() ||
+                   std::find(q.cameras.begin(), q.cameras.end(), c) != q.cameras.end();
+        };
+        std::vector<Item> out;
+        if (q.window.empty()) return out;
+        const auto overlaps = [&](WallTime begin, WallTime end) {
+            return begin < q.window.end && end > q.window.begin;
+        };
+        for (const auto& r : rows())
+            if (asked(r.camera) && overlaps(r.begin, r.end))
+                out.push_back({store::place_of(r), r, {}});
+        if (q.with_open)
+            for (const auto& r : open_)
+                if (asked(r.camera) && overlaps(r.begin, r.end))
+                    out.push_back({store::place_of(r), r, {}});
+        if (q.with_gaps)
+            for (int c = 0; c < kCameras; ++c)
+                if (asked(camera_number(c)))
+                    for (const auto& g : gaps_of(camera_number(c)))
+                        if (g.begin < q.window.end &&
+                            (!g.end || *g.end > q.window.begin ||
+                             (*g.end == g.begin && g.begin >= q.window.begin)))
+                            out.push_back({store::place_of(g), {}, g});
+        std::stable_sort(out.begin(), out.end(),
+                         [](const Item& a, const Item& b) { return a.place < b.place; });
+        // Finished meanwhile: the finished row, which stands first, counts.
+        out.erase(std::unique(out.begin(), out.end(),
+                              [](const Item& a, const Item& b) { return a.place == b.place; }),
+                  out.end());
+        return out;
+    }
+
+    static constexpr int kCameras = 5;
+
+  private:
+    std::optional<WallTime> resolve(const journal::Stamp& stamp) const {
+        if (stamp.quality != ClockQuality::unsynchronised) return stamp.utc;
+        const auto it = boots_.find(stamp.boot);
+        if (it == boots_.end()) return std::nullopt;
+        return WallTime{stamp.at.us + it->second.count()};
+    }
+
+    std::vector<clip::ClipSummary> clips_, garbage_;  // finished; marked for deletion
+    std::vector<store::ClipRow> open_;
+    std::map<BootId, Micros> boots_;
+    std::map<std::pair<CameraId, WallTime>, std::pair<std::optional<WallTime>, journal::GapCause>>
+        gaps_;  // as told
+    std::map<std::tuple<CameraId, BootId, std::int64_t>, store::GapRecord> pending_gaps_;
+    mutable std::vector<store::ClipRow> rows_;
+    mutable bool dirty_ = false;
 };
 
 }  // namespace hd::test

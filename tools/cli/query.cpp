@@ -147,6 +147,35 @@ void tag(Context& ctx, Row& row, const char* record) {
     if (ctx.out.format() == Format::json) row.insert(row.begin(), Cell{"record", record});
 }
 
+void write_cameras(wire::JsonWriter& json, const ClipsArgs& args) {
+    if (args.cameras.empty()) return;
+    json.key("cameras").begin_array();
+    for (const auto& camera : args.cameras) json.value(camera);
+    json.end_array();
+}
+
+// A hub gives so many gaps at once; what it kept back begins at `until`.
+Result<void> more_gaps(wire::Client& hub, const ClipsArgs& args, TimeSpan window, std::string until,
+                       const std::function<void(const wire::Json&)>& each) {
+    while (!until.empty()) {
+        HD_ASSIGN(const WallTime from, parse_rfc3339(until));
+        if (from <= window.begin) return Error{ErrorCode::corrupt, "the hub repeats its gaps"};
+        window.begin = from;
+        wire::JsonWriter json;
+        json.begin_object().field("from", window.begin).field("to", window.end);
+        json.field("limit", 1).field("gaps", true);
+        write_cameras(json, args);
+        json.end_object();
+        HD_ASSIGN(const wire::Reply reply, ask_hub(hub, "clips", json.text()));
+        for (const wire::Json& g : reply.body.array_or_empty("gaps")) {
+            const auto begin = parse_rfc3339(g.text_or("begin", ""));
+            if (begin && *begin >= from) each(g);
+        }
+        until = reply.body.text_or("gaps_until", "");
+    }
+    return {};
+}
+
 Result<int> clips(Context& ctx, ClipsArgs& args) {
     HD_ASSIGN(const TimeSpan window, ctx.window(args.from, args.to));
     HD_ASSIGN(wire::Client hub, connect_hub(ctx, Endpoint::owner));
@@ -155,12 +184,13 @@ Result<int> clips(Context& ctx, ClipsArgs& args) {
         json.field("from", window.begin).field("to", window.end).field("limit", 1000);
         json.field("open", true);
         if (args.gaps) json.field("gaps", true);
-        if (args.cameras.empty()) return;
-        json.key("cameras").begin_array();
-        for (const auto& camera : args.cameras) json.value(camera);
-        json.end_array();
+        write_cameras(json, args);
     };
     std::vector<Row> gaps;
+    const auto keep_gap = [&](const wire::Json& g) {
+        gaps.push_back(gap_row(g, name_of(names, g.text_or("camera", ""))));
+    };
+    std::string gaps_until;
     std::string complete_from;
     HD_TRY(ask_pages(hub, "clips", question, [&](const wire::Reply& reply) -> Result<void> {
         for (const wire::Json& c : reply.body.array_or_empty("clips")) {
@@ -168,13 +198,15 @@ Result<int> clips(Context& ctx, ClipsArgs& args) {
             tag(ctx, row, "clip");
             ctx.out.row(std::move(row));
         }
-        for (const wire::Json& g : reply.body.array_or_empty("gaps"))
-            gaps.push_back(gap_row(g, name_of(names, g.text_or("camera", ""))));
+        for (const wire::Json& g : reply.body.array_or_empty("gaps")) keep_gap(g);
+        if (const auto until = reply.body.text_or("gaps_until", ""); !until.empty())
+            gaps_until = until;
         complete_from = reply.body.text_or("complete_from", "");
         return {};
     }));
     ctx.out.end_list("No clip overlaps this window.");
     if (args.gaps) {
+        HD_TRY(more_gaps(hub, args, window, gaps_until, keep_gap));
         ctx.out.say("");
         for (Row& row : gaps) {
             tag(ctx, row, "gap");
