@@ -1,6 +1,7 @@
 // What a source says: values only, no GStreamer. A source gives, in this order,
-//   Connected, StreamFormat, Frame... , (StreamFormat, Frame...)... , Lost
-// with Dropped wherever the ingress was full. Times are BOOTTIME (design.md section 5).
+//   Connected, AudioFormat, StreamFormat, Frame... , (StreamFormat, Frame...)... , Lost
+// with Dropped wherever the ingress was full, and AudioFrame anywhere behind an AudioFormat with a
+// codec. Times are BOOTTIME (design.md section 5).
 #pragma once
 
 #include <cstdint>
@@ -43,6 +44,27 @@ struct Frame {
     bool key() const { return idr || cra; }
 };
 
+enum class AudioCodec : std::uint8_t { none = 0, aac = 1, opus = 2, pcma = 3, pcmu = 4 };
+
+// Once a session, before its first frame: what is recorded of the camera's sound.
+struct AudioFormat {
+    AudioCodec codec = AudioCodec::none;
+    std::uint32_t rate = 0;  // samples per second
+    std::uint8_t channels = 0;
+    Bytes codec_config;  // AAC: AudioSpecificConfig
+    std::string words;   // for status and log: "AAC, 16000 Hz", or why there is none
+    bool operator==(const AudioFormat&) const = default;
+};
+
+// One AAC access unit or Opus packet as sent, or G.711 samples. Sound may stop, repeat itself or
+// leave holes at any time; nothing waits for it.
+struct AudioFrame {
+    ByteView bytes;
+    std::shared_ptr<const void> owner;  // as of Frame
+    BootTime pts;
+    Micros duration{0};  // by its content
+};
+
 // The first of a session: the camera accepted PLAY and offers video that we can record.
 struct Connected {};
 
@@ -59,6 +81,7 @@ struct Lost {
     std::string detail;                                   // a phrase without credentials
 };
 
-using SourceEvent = std::variant<Connected, StreamFormat, Frame, Dropped, Lost>;
+using SourceEvent =
+    std::variant<Connected, StreamFormat, Frame, AudioFormat, AudioFrame, Dropped, Lost>;
 
 }  // namespace hd::ingest

@@ -22,6 +22,18 @@ bool Ingress::admit(const Frame& frame) {
     return false;
 }
 
+bool Ingress::admit(const AudioFrame& frame) {
+    const bool fits = audio_queued_ < limits_.audio_frames &&
+                      audio_bytes_queued_ + frame.bytes.size() <= limits_.audio_bytes;
+    if (!fits || dropping_) {
+        ++stats_.refused_audio;
+        return false;
+    }
+    ++audio_queued_;
+    audio_bytes_queued_ += frame.bytes.size();
+    return true;
+}
+
 bool Ingress::push(SourceEvent event) {
     {
         const std::lock_guard lock(mutex_);
@@ -32,6 +44,8 @@ bool Ingress::push(SourceEvent event) {
             stats_.bytes += frame->bytes.size();
             stats_.bytes_queued += frame->bytes.size();
             stats_.bytes_queued_max = std::max(stats_.bytes_queued_max, stats_.bytes_queued);
+        } else if (const auto* audio = std::get_if<AudioFrame>(&event)) {
+            if (!admit(*audio)) return false;
         } else if (std::holds_alternative<StreamFormat>(event) && !queue_.empty() &&
                    std::holds_alternative<StreamFormat>(queue_.back())) {
             queue_.pop_back();  // A camera that changes its format faster than it sends frames.
@@ -52,6 +66,9 @@ std::optional<SourceEvent> Ingress::pop(Micros timeout) {
     if (const auto* frame = std::get_if<Frame>(&*event)) {
         --frames_queued_;
         stats_.bytes_queued -= frame->bytes.size();
+    } else if (const auto* audio = std::get_if<AudioFrame>(&*event)) {
+        --audio_queued_;
+        audio_bytes_queued_ -= audio->bytes.size();
     }
     return event;
 }
@@ -69,7 +86,8 @@ void Ingress::clear() {
     {
         const std::lock_guard lock(mutex_);
         gone.swap(queue_);
-        frames_queued_ = 0;
+        frames_queued_ = audio_queued_ = 0;
+        audio_bytes_queued_ = 0;
         stats_.bytes_queued = 0;
         dropping_.reset();
     }

@@ -15,6 +15,9 @@ namespace hd::ingest {
 struct IngressLimits {
     std::uint64_t bytes = 32ull << 20;  // RecorderSettings::buffer_bytes
     std::size_t frames = 4096;          // over two minutes of 30 fps: bytes are the real limit
+    // Beside the video's, so that neither takes the other's room. Some 15 s of 64 kbit/s.
+    std::uint64_t audio_bytes = 128 << 10;
+    std::size_t audio_frames = 1024;
 };
 
 // Any thread may push; one thread pops. No call blocks, except pop() up to its timeout.
@@ -22,8 +25,9 @@ class Ingress {
   public:
     explicit Ingress(IngressLimits limits) : limits_(limits) {}
 
-    // False: this frame was refused. After a refusal every frame is refused until a key frame fits
-    // again; a Dropped event then goes in front of it. Other events are never refused: a session
+    // False: this frame was refused. After a refusal of video every frame is refused until a key
+    // frame fits again; a Dropped event then goes in front of it. Sound has its own, small room;
+    // what does not fit is left out alone. Other events are never refused: a session
     // has few of them (a StreamFormat that no frame followed is replaced by the next one).
     bool push(SourceEvent event);
 
@@ -41,6 +45,7 @@ class Ingress {
         std::uint64_t frames = 0;            // accepted since the start
         std::uint64_t bytes = 0;             // accepted since the start
         std::uint64_t refused_frames = 0;    // since the start
+        std::uint64_t refused_audio = 0;     // since the start
         std::uint64_t bytes_queued = 0;      // now
         std::uint64_t bytes_queued_max = 0;  // since the start
     };
@@ -48,6 +53,7 @@ class Ingress {
 
   private:
     bool admit(const Frame& frame);
+    bool admit(const AudioFrame& frame);
 
     const IngressLimits limits_;  // Constant after construction.
 
@@ -56,6 +62,8 @@ class Ingress {
     std::condition_variable ready_;
     std::deque<SourceEvent> queue_;
     std::size_t frames_queued_ = 0;
+    std::size_t audio_queued_ = 0;
+    std::uint64_t audio_bytes_queued_ = 0;
     bool woken_ = false;
     std::optional<Dropped> dropping_;
     Stats stats_;

@@ -52,7 +52,9 @@ LeanReader::LeanReader(const link::RecorderSettings& settings, Clock& clock, Ing
       clock_(clock),
       ingress_(ingress),
       on_jpeg_(std::move(on_jpeg)),
-      client_(settings.url, settings.user, settings.password) {}
+      client_(settings.url, settings.user, settings.password,
+              settings.audio == link::AudioMode::keep ? RtspClient::Sound::ask
+                                                      : RtspClient::Sound::leave) {}
 
 Result<void> LeanReader::prepare() {
     HD_ASSIGN(url_, parse_rtsp_url(settings_.url));
@@ -80,6 +82,11 @@ void LeanReader::push(SourceEvent event) {
 }
 
 void LeanReader::lose(GapCause cause, std::string detail) {
+    // Being asked for its sound was too much for this camera: its video comes first.
+    if (client_.waits_for_audio() && !asked_to_stop()) {
+        again_without_audio_ = true;
+        return;
+    }
     push(Lost{cause, std::move(detail)});
     stop_ = true;
 }
@@ -90,6 +97,17 @@ GapCause LeanReader::closed_cause() const {
 
 void LeanReader::run() {
     deadline_ = clock_.boot() + settings_.first_frame_timeout;
+    run_once();
+    if (!again_without_audio_ || asked_to_stop()) return;
+    client_.forget_session();
+    log::warn("audio.left_out", "camera={} why=\"the camera hung up when it was asked for sound\"",
+              to_string(settings_.camera));
+    output_.clear();
+    begin_ = end_ = 0;
+    run_once();
+}
+
+void LeanReader::run_once() {
     if (!connect_camera()) return;
     converse();
     hang_up();
@@ -143,7 +161,7 @@ bool LeanReader::connect_one(const void* address, unsigned size, int family) {
 void LeanReader::converse() {
     buffer_ = std::make_unique_for_overwrite<std::uint8_t[]>(kBufferBytes);
     client_.start();
-    while (!asked_to_stop()) {
+    while (!asked_to_stop() && !again_without_audio_) {
         if (!send_output()) return lose(closed_cause(), "camera closed the connection");
         if (!wait_for_bytes()) continue;
         if (!receive() || !take_items()) return;
@@ -225,6 +243,14 @@ void LeanReader::begin_stream() {
     media_clock_.emplace(stream.media.clock_rate);
     next_report_ = clock_.boot() + kReportPeriod;
     push(Connected{});
+    AudioFormat sound;
+    sound.words = again_without_audio_ ? "not recorded: the camera hung up when asked for it"
+                                       : client_.audio_words();
+    if (client_.audio()) {
+        audio_.emplace(client_.audio()->payload);
+        sound = audio_->payload().format;
+    }
+    push(std::move(sound));
 }
 
 void LeanReader::take_packet(std::uint8_t channel, ByteView payload, BootTime arrival) {
@@ -234,9 +260,16 @@ void LeanReader::take_packet(std::uint8_t channel, ByteView payload, BootTime ar
         if (connected_) take_rtcp(payload, arrival);
         return;
     }
-    if (channel != stream.rtp_channel) return;
+    const auto& sound = client_.audio();
+    if (channel != stream.rtp_channel && !(sound && channel == sound->rtp_channel)) return;
     const auto packet = parse_rtp(payload);
-    if (!packet || packet->payload_type != stream.media.payload_type) return;
+    if (!packet) return;
+    // Some cameras send both on one channel: the payload type tells them apart.
+    if (packet->payload_type != stream.media.payload_type) {
+        if (connected_ && sound && packet->payload_type == sound->payload.payload_type)
+            take_audio(*packet, arrival);
+        return;
+    }
     // The picture may overtake the answer to PLAY.
     begin_stream();
     if (ssrc_ != packet->ssrc) {
@@ -247,6 +280,13 @@ void LeanReader::take_packet(std::uint8_t channel, ByteView payload, BootTime ar
     units_.clear();
     depacketizer_->push(*packet, arrival, units_);
     for (AccessUnit& unit : units_) deliver(std::move(unit));
+}
+
+void LeanReader::take_audio(const RtpPacket& packet, BootTime arrival) {
+    if (!audio_) return;
+    audio_frames_.clear();
+    audio_->take(packet, arrival, audio_frames_);
+    for (AudioFrame& frame : audio_frames_) push(std::move(frame));
 }
 
 void LeanReader::deliver_format(const AccessUnit::Format& format) {

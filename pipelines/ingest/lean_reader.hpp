@@ -30,6 +30,7 @@ class LeanReader {
     void lose(journal::GapCause cause, std::string detail);
     bool asked_to_stop() const { return stop_.load(); }
 
+    void run_once();
     bool connect_camera();
     bool connect_one(const void* address, unsigned size, int family);
     void converse();
@@ -40,6 +41,7 @@ class LeanReader {
     void take_rtcp(ByteView payload, BootTime arrival);
     void begin_stream();
     void deliver(AccessUnit&& unit);
+    void take_audio(const RtpPacket& packet, BootTime arrival);
     void deliver_format(const AccessUnit::Format& format);
     void report_losses(BootTime now);
     void say_alive(BootTime now);
@@ -81,6 +83,9 @@ class LeanReader {
     std::optional<std::uint32_t> ssrc_;
     std::vector<AccessUnit> units_;
     std::optional<StreamFormat> format_;
+    std::optional<AudioReceiver> audio_;
+    std::vector<AudioFrame> audio_frames_;
+    bool again_without_audio_ = false;
     DecodeTimes times_;
     std::optional<SenderReport> last_report_;
     BootTime last_report_at_{};

@@ -17,6 +17,8 @@ using journal::GapCause;
 // A nonce may expire between two tries; more than that is a camera that does not want us.
 constexpr unsigned kMaxTries = 3;
 constexpr std::size_t kMaxSession = 256;
+// The video waits for no longer than this until the camera has said what it does about its sound.
+constexpr Micros kAudioPatience = std::chrono::seconds(2);
 constexpr std::uint32_t kDefaultRate = 90'000;  // RFC 6184 and RFC 7798: always
 
 struct Answer {
@@ -97,10 +99,22 @@ Result<RtspUrl> parse_rtsp_url(std::string_view url) {
     return out;
 }
 
-RtspClient::RtspClient(std::string url, std::string user, std::string password)
-    : url_(std::move(url)), auth_(std::move(user), std::move(password)) {}
+RtspClient::RtspClient(std::string url, std::string user, std::string password, Sound sound)
+    : url_(std::move(url)), auth_(std::move(user), std::move(password)), sound_(sound) {}
 
 void RtspClient::start() { ask(Step::options); }
+
+void RtspClient::forget_session() {
+    output_.clear();
+    phase_ = Phase::asking;
+    step_ = Step::none;
+    lost_.reset();
+    session_.clear();
+    next_alive_.reset();
+    stream_.reset();
+    audio_.reset();
+    sound_ = Sound::leave;
+}
 
 void RtspClient::ask(Step step) {
     step_ = step;
@@ -120,6 +134,10 @@ void RtspClient::send() {
         method = "SETUP";
         uri = setup_url_;
         headers.push_back({"Transport", "RTP/AVP/TCP;unicast;interleaved=0-1"});
+    } else if (step_ == Step::setup_audio) {
+        method = "SETUP";
+        uri = audio_setup_url_;
+        headers.push_back({"Transport", "RTP/AVP/TCP;unicast;interleaved=2-3"});
     } else if (step_ == Step::play) {
         method = "PLAY";
         uri = play_url_;
@@ -144,7 +162,17 @@ void RtspClient::teardown() {
     send();
 }
 
+void RtspClient::leave_audio(std::string words) {
+    audio_.reset();
+    audio_words_ = std::move(words);
+    ask(Step::play);
+}
+
 void RtspClient::tick(BootTime now) {
+    if (step_ == Step::setup_audio) {
+        if (!audio_until_) audio_until_ = now + kAudioPatience;
+        if (now >= *audio_until_) leave_audio("not recorded: the camera did not answer for it");
+    }
     if (phase_ != Phase::playing || !next_alive_ || now < *next_alive_) return;
     // Two in a row without an answer are no reason to hang up: frames tell whether it lives.
     next_alive_ = now + session_timeout_ / 2;
@@ -174,6 +202,9 @@ void RtspClient::failed(const RtspMessage& response) {
         send();
         return;
     }
+    if (step_ == Step::setup_audio)
+        return leave_audio(
+            fmt::format("not recorded: the camera refused it ({})", response.status));
     const bool fatal_for_alive = response.status == 454 || response.status == 401;
     if (step_ == Step::alive && !fatal_for_alive) {
         has_get_parameter_ = false;  // OPTIONS is taken by every camera.
@@ -207,6 +238,8 @@ void RtspClient::take(const RtspMessage& m, BootTime now) {
             return take_description(m);
         case Step::setup:
             return take_setup(m);
+        case Step::setup_audio:
+            return take_audio_setup(m);
         case Step::play:
             take_session(m);
             phase_ = Phase::playing;
@@ -245,6 +278,14 @@ void RtspClient::take_description(const RtspMessage& m) {
     }
     setup_url_ = control_url(url_, base, stream_->media.control);
     play_url_ = control_url(url_, base, sdp->control);
+    if (sound_ == Sound::ask) {
+        const auto chosen = choose_audio(*sdp);
+        audio_words_ = chosen ? chosen->payload.format.words : "the camera offers none";
+        if (chosen && chosen->payload.format.codec != AudioCodec::none) {
+            audio_ = RtspAudio{chosen->payload};
+            audio_setup_url_ = control_url(url_, base, chosen->media.control);
+        }
+    }
     ask(Step::setup);
 }
 
@@ -268,6 +309,16 @@ void RtspClient::take_setup(const RtspMessage& m) {
     } else if (parameter(transport, "server_port", ';')) {
         return end(GapCause::refused, "camera does not offer this transport (it wants UDP)");
     }
+    ask(audio_ ? Step::setup_audio : Step::play);
+}
+
+void RtspClient::take_audio_setup(const RtspMessage& m) {
+    const std::string_view transport = m.header("Transport").value_or("");
+    const auto pair = channels(transport);
+    if (pair)
+        audio_->rtp_channel = pair->first;
+    else if (parameter(transport, "server_port", ';'))
+        return leave_audio("not recorded: the camera wants UDP for it");
     ask(Step::play);
 }
 

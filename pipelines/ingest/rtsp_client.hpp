@@ -1,6 +1,7 @@
-// The RTSP 1.0 conversation with a camera for one video stream over interleaved TCP: OPTIONS,
-// DESCRIBE, SETUP, PLAY, then signs of life, at last TEARDOWN. Decides only: the caller moves the
-// bytes and the time. One thread.
+// The RTSP 1.0 conversation with a camera for one video stream, and its sound if there is some that
+// can be recorded, over interleaved TCP: OPTIONS, DESCRIBE, SETUP, PLAY, then signs of life, at
+// last TEARDOWN. A camera that does not give its sound gives its video all the same. Decides only:
+// the caller moves the bytes and the time. One thread.
 #pragma once
 
 #include <optional>
@@ -8,6 +9,7 @@
 #include <vector>
 
 #include "index/base/time.hpp"
+#include "pipelines/ingest/audio_payload.hpp"
 #include "pipelines/ingest/frame.hpp"
 #include "pipelines/ingest/rtsp_auth.hpp"
 #include "pipelines/ingest/sdp.hpp"
@@ -29,9 +31,16 @@ struct RtspStream {
     std::uint8_t rtp_channel = 0, rtcp_channel = 1;
 };
 
+// Its sound, if the camera gave it.
+struct RtspAudio {
+    AudioPayload payload;
+    std::uint8_t rtp_channel = 2;
+};
+
 class RtspClient {
   public:
-    RtspClient(std::string url, std::string user, std::string password);
+    enum class Sound { ask, leave };  // leave: the camera is not asked for it
+    RtspClient(std::string url, std::string user, std::string password, Sound sound = Sound::leave);
 
     enum class Phase { asking, playing, ended };
     Phase phase() const { return phase_; }
@@ -39,7 +48,9 @@ class RtspClient {
     // What has to be sent now; empties the store.
     std::string take_output() { return std::exchange(output_, {}); }
 
-    void start();  // once
+    void start();  // once for each connection
+    // For another connection: forgets the one before, and asks for no sound.
+    void forget_session();
     // A response, or a request of the camera.
     void take(const RtspMessage& message, BootTime now);
     // Call now and then; asks for a sign of life when it is due.
@@ -52,9 +63,14 @@ class RtspClient {
     bool offers_jpeg_only() const { return jpeg_only_; }
     // From the answer to SETUP on: packets may come before the answer to PLAY does.
     const std::optional<RtspStream>& stream() const { return stream_; }
+    // Set up beside the video. Nothing: audio_words() say why.
+    const std::optional<RtspAudio>& audio() const { return audio_; }
+    const std::string& audio_words() const { return audio_words_; }
+    // The camera was asked for its sound and has not answered.
+    bool waits_for_audio() const { return step_ == Step::setup_audio; }
 
   private:
-    enum class Step { none, options, describe, setup, play, alive };
+    enum class Step { none, options, describe, setup, setup_audio, play, alive };
     void ask(Step step);
     void send();
     void respond(const RtspMessage& request);
@@ -62,6 +78,8 @@ class RtspClient {
     void end(journal::GapCause cause, std::string detail);
     void take_description(const RtspMessage& response);
     void take_setup(const RtspMessage& response);
+    void take_audio_setup(const RtspMessage& response);
+    void leave_audio(std::string words);
     void take_session(const RtspMessage& response);
 
     const std::string url_;
@@ -81,6 +99,12 @@ class RtspClient {
     std::optional<BootTime> next_alive_;
     std::string play_url_, setup_url_;
     std::optional<RtspStream> stream_;
+
+    Sound sound_;
+    std::optional<RtspAudio> audio_;
+    std::string audio_words_ = "off";
+    std::string audio_setup_url_;
+    std::optional<BootTime> audio_until_;  // an answer that comes later is not waited for
 };
 
 }  // namespace hd::ingest

@@ -80,7 +80,12 @@ void parse_attribute(std::string_view value, Sdp& sdp) {
     const std::size_t slash = std::min(rest.find('/'), rest.size());
     m.encoding = upper(trimmed(rest.substr(0, slash)));
     if (m.encoding == "HEVC") m.encoding = "H265";
-    if (slash < rest.size()) m.clock_rate = number(rest.substr(slash + 1)).value_or(0);
+    if (slash == rest.size()) return;
+    rest.remove_prefix(slash + 1);
+    m.clock_rate = number(rest).value_or(0);
+    const std::size_t channels = rest.find('/');
+    if (channels != std::string_view::npos)
+        m.channels = number(rest.substr(channels + 1)).value_or(0);
 }
 
 void add_sets(std::string_view list, std::vector<Bytes>& out) {

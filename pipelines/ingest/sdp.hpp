@@ -17,6 +17,7 @@ struct SdpMedia {
     std::optional<unsigned> payload_type;  // the first one offered
     std::string encoding;          // of that payload type, upper case: "H264", "H265", "JPEG"
     std::uint32_t clock_rate = 0;  // 0: not said
+    unsigned channels = 0;         // of an audio rtpmap; 0: not said, which means 1
     std::string control;           // as sent; empty if missing
     std::string fmtp;              // of that payload type: "key=value;..."
     double frame_rate = 0;         // of a=framerate or a=x-framerate; 0: not said
