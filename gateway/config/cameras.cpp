@@ -68,6 +68,15 @@ void read_recording_keys(TableReader& in, link::RecorderSettings& out) {
     const std::vector<std::string_view> kTransport{"tcp", "udp"};
     if (const int transport = in.word("transport", kTransport); transport >= 0)
         out.transport = static_cast<link::RtspTransport>(transport);
+    std::string tls;
+    if (in.text("tls", tls, {1, 71})) {
+        if (link::is_tls_trust(tls))
+            out.tls = std::move(tls);
+        else
+            in.error("tls",
+                     "must be \"verify\", \"insecure\", or \"sha256:\" and 64 lowercase "
+                     "hexadecimal digits");
+    }
     const std::vector<std::string_view> kReader{"auto", "lean", "gstreamer"};
     if (const int reader = in.word("rtsp_reader", kReader); reader >= 0)
         out.reader = static_cast<link::RtspReader>(reader);

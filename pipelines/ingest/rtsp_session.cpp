@@ -5,6 +5,8 @@
 
 #include <fmt/format.h>
 
+#include "index/base/crypto.hpp"
+#include "index/base/encoding.hpp"
 #include "pipelines/ingest/branch.hpp"
 #include "pipelines/ingest/gst_errors.hpp"
 
@@ -44,6 +46,7 @@ Result<void> RtspSession::configure(GstElement* rtspsrc) {
     if (!settings_.user.empty())
         g_object_set(rtspsrc, "user-id", settings_.user.c_str(), "user-pw",
                      settings_.password.c_str(), nullptr);
+    g_signal_connect(rtspsrc, "accept-certificate", G_CALLBACK(on_accept_certificate), this);
     g_signal_connect(rtspsrc, "select-stream", G_CALLBACK(on_select_stream), this);
     g_signal_connect(rtspsrc, "pad-added", G_CALLBACK(on_pad_added), this);
     g_signal_connect(rtspsrc, "no-more-pads", G_CALLBACK(on_no_more_pads), this);
@@ -82,6 +85,7 @@ struct Stopping {
 
 Result<void> RtspSession::stop(BootTime deadline) {
     sink_.close();
+    if (encoding_) desk_->ended();
     if (!pipeline_) return {};
     auto state = std::make_shared<Stopping>();
     // set_state(NULL) may hang in a driver or in the network layer, so a thread of GStreamer's own
@@ -132,18 +136,42 @@ gboolean RtspSession::on_select_stream(GstElement*, guint, GstCaps* caps, gpoint
     return FALSE;
 }
 
+// The camera's own stream, or one that the hub makes of it: then with an encoder that the desk
+// picks.
+Result<std::string> RtspSession::plan_branch(std::string_view encoding) {
+    const bool coded = encoding == "H264" || encoding == "H265";
+    if (!coded) desk_->need(fmt::format("camera sends {}", encoding), clock_.boot());
+    if (coded && !desk_->needed()) {
+        sink_.set_encoder({"camera", "stream as sent"});
+        return keep_branch(encoding);
+    }
+    const EncoderDesk::Pick pick = desk_->pick(clock_.boot());
+    if (pick.element.empty()) return Error{ErrorCode::unavailable, pick.why};
+    sink_.set_encoder({pick.element, pick.why});
+    hub_encoder_ =
+        std::make_unique<HubEncoder>(pick.element, desk_, clock_, [this](std::string why) {
+            lose({GapCause::encoder, std::move(why)});
+        });
+    return encode_branch(encoding, pick.element, settings_);
+}
+
 Result<void> RtspSession::link_branch(GstPad* pad, std::string_view encoding) {
-    const auto installed = [](const char* element) { return make_element(element) != nullptr; };
-    HD_ASSIGN(const Branch branch, plan_branch(encoding, settings_.encode, installed));
-    sink_.set_encoder({branch.encoder, branch.encoder_why});
+    HD_ASSIGN(const std::string launch, plan_branch(encoding));
     GError* raw = nullptr;
-    GstElement* made = gst_parse_bin_from_description(branch.launch.c_str(), TRUE, &raw);
+    GstElement* made = gst_parse_bin_from_description(launch.c_str(), TRUE, &raw);
     const GErrorPtr error{raw};
     if (made) gst_object_ref_sink(made);
     const GstElementPtr bin{made};
     // A missing element is named in GStreamer's own words.
-    if (!bin || error)
-        return Error{ErrorCode::unavailable, error ? error->message : "the pipeline does not link"};
+    if (!bin || error) {
+        std::string words = error ? error->message : "the pipeline does not link";
+        if (hub_encoder_) words = hub_encoder_->blame(words);
+        return Error{ErrorCode::unavailable, std::move(words)};
+    }
+    if (hub_encoder_) {
+        hub_encoder_->attach(bin.get());
+        encoding_ = hub_encoder_.get();
+    }
     const GstElementPtr appsink{gst_bin_get_by_name(GST_BIN(bin.get()), "out")};
     sink_.attach(appsink.get());
     gst_bin_add(GST_BIN(pipeline_.get()), bin.get());
@@ -188,11 +216,48 @@ void RtspSession::on_new_jitterbuffer(GstElement*, GstElement* jitterbuffer, gui
     g_signal_connect(jitterbuffer, "handle-sync", G_CALLBACK(on_handle_sync), self);
 }
 
+// Only for a certificate that no authority vouches for.
+gboolean RtspSession::on_accept_certificate(GstElement*, GTlsConnection*, GTlsCertificate* peer,
+                                            GTlsCertificateFlags, gpointer self) {
+    auto& source = *static_cast<RtspSession*>(self);
+    if (source.settings_.tls == link::kTlsAny) return TRUE;
+    GByteArray* der = nullptr;
+    g_object_get(peer, "certificate", &der, nullptr);
+    if (!der) return FALSE;
+    const std::string fingerprint =
+        std::string(link::kTlsPin) + to_hex(sha256(ByteView(der->data, der->len)));
+    g_byte_array_unref(der);
+    if (source.settings_.tls == fingerprint) return TRUE;
+    const std::lock_guard lock(source.clock_mutex_);
+    source.fingerprint_ = fingerprint;
+    return FALSE;
+}
+
+// The certificate that was not taken is the reason, whatever GStreamer made of it.
+Lost RtspSession::refused_certificate(Lost otherwise) {
+    const std::lock_guard lock(clock_mutex_);
+    if (fingerprint_.empty()) return otherwise;
+    return {GapCause::refused, fmt::format("camera's certificate is not trusted; if it is the "
+                                           "right one, set tls = \"{}\"",
+                                           fingerprint_)};
+}
+
+Lost RtspSession::lost_from(GstMessage* error) {
+    Lost lost = lost_from_error(error, connected_);
+    HubEncoder* encoder = encoding_;
+    if (!encoder || !encoder->is_mine(error)) return lost;
+    // Which element says it depends on who noticed; the encoder is to blame.
+    const std::string prefix = encoder->element() + ": ";
+    const bool named = lost.detail.starts_with(prefix);
+    return {GapCause::encoder,
+            encoder->blame(named ? lost.detail.substr(prefix.size()) : lost.detail)};
+}
+
 // On whichever thread posts; nobody reads the bus, so nothing is queued on it.
 GstBusSyncReply RtspSession::on_message(GstBus*, GstMessage* message, gpointer self) {
     auto& source = *static_cast<RtspSession*>(self);
     if (GST_MESSAGE_TYPE(message) == GST_MESSAGE_ERROR)
-        source.lose(lost_from_error(message, source.connected_));
+        source.lose(source.refused_certificate(source.lost_from(message)));
     // A live camera's stream has no end: it hung up.
     if (GST_MESSAGE_TYPE(message) == GST_MESSAGE_EOS)
         source.lose({GapCause::closed, "camera ended the stream"});

@@ -33,6 +33,7 @@ void put_effective(ByteWriter& out, const RecorderSettings& s) {
     out.short_string(s.url);
     out.short_string(s.user);
     out.short_string(s.password);
+    out.short_string(s.tls);
     out.u8(static_cast<std::uint8_t>(s.transport));
     out.u8(static_cast<std::uint8_t>(s.reader));
     out.u8(static_cast<std::uint8_t>(s.encode));
@@ -72,6 +73,7 @@ Result<void> check(const RecorderSettings& s) {
     HD_TRY(check_text("url", s.url));
     HD_TRY(check_text("user", s.user));
     HD_TRY(check_text("password", s.password));
+    if (!is_tls_trust(s.tls)) return bad("tls", "is unknown");
     HD_TRY(check_text("data_folder", s.data_folder));
     HD_TRY(check_duration("clip_max", s.clip_max, kShortest, std::chrono::seconds(120)));
     HD_TRY(check_duration("clip_target", s.clip_target, kShortest, s.clip_max));
@@ -84,6 +86,12 @@ Result<void> check(const RecorderSettings& s) {
 }
 
 }  // namespace
+
+bool is_tls_trust(std::string_view text) {
+    if (text == kTlsVerify || text == kTlsAny) return true;
+    return text.size() == kTlsPin.size() + 64 && text.starts_with(kTlsPin) &&
+           text.find_first_not_of("0123456789abcdef", kTlsPin.size()) == std::string_view::npos;
+}
 
 Bytes encode_settings(const RecorderSettings& settings) {
     HD_CHECK(settings.recipients.size() <= kMaxRecipients);
@@ -108,6 +116,7 @@ Result<RecorderSettings> decode_settings(ByteView bytes) {
     s.url = in.short_string();
     s.user = in.short_string();
     s.password = in.short_string();
+    s.tls = in.short_string();
     const std::uint8_t transport = in.u8(), reader = in.u8(), encode = in.u8(), audio = in.u8();
     if (transport > static_cast<std::uint8_t>(RtspTransport::udp))
         return bad("transport", "is unknown");

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "index/base/crypto.hpp"
@@ -20,12 +21,19 @@ enum class RtspTransport : std::uint8_t { tcp = 0, udp = 1 };
 // rtsp:// and TCP, kept as sent), GStreamer for the rest. lean: never GStreamer.
 enum class RtspReader : std::uint8_t { automatic = 0, lean = 1, gstreamer = 2 };
 
+constexpr std::string_view kTlsVerify = "verify", kTlsAny = "insecure", kTlsPin = "sha256:";
+// One of the three.
+bool is_tls_trust(std::string_view text);
+
 struct RecorderSettings {
     CameraId camera;
     std::string name;  // for log lines
     HubId hub;
     std::string url;  // rtsp:// or rtsps://, WITHOUT credentials
     std::string user, password;
+    // Which certificate an rtsps:// camera may have: kTlsVerify, kTlsAny, or kTlsPin and 64
+    // hexadecimal digits, the SHA-256 of the certificate that is taken without any authority.
+    std::string tls = std::string(kTlsVerify);
     RtspTransport transport = RtspTransport::tcp;
     RtspReader reader = RtspReader::automatic;
     EncodeMode encode = EncodeMode::automatic;

@@ -19,7 +19,7 @@ SessionPlan plan_of(const link::RecorderSettings& s) {
 }
 
 bool needs_reconnect(const link::RecorderSettings& a, const link::RecorderSettings& b) {
-    return a.url != b.url || a.user != b.user || a.password != b.password ||
+    return a.url != b.url || a.user != b.user || a.password != b.password || a.tls != b.tls ||
            a.transport != b.transport || a.reader != b.reader || a.encode != b.encode ||
            a.audio != b.audio || a.jitter_latency != b.jitter_latency ||
            a.max_width != b.max_width || a.max_height != b.max_height ||

@@ -24,6 +24,7 @@ RecorderSettings some_settings() {
     s.url = "rtsp://10.0.0.7:554/stream1";
     s.user = "hub";
     s.password = "correct horse";
+    s.tls = "sha256:" + std::string(64, 'a');
     s.transport = RtspTransport::udp;
     s.reader = RtspReader::gstreamer;
     s.encode = EncodeMode::hub;
@@ -90,6 +91,8 @@ std::vector<Message> one_of_each() {
         Stop{"disabled by the owner"},
         EncoderReport{true, 1280, 720, 25'000, 24'900, 3, "x264enc", {"v4l2h264enc"}},
         EncoderGrant{{"v4l2h264enc", "x264enc"}, "its share of a Raspberry Pi 4"},
+        WallsReport{{{"recorder.files", WallState::enforced, "Landlock ABI 7"},
+                     {"recorder.hosts", WallState::missing, "ports, not hosts"}}},
     };
 }
 
@@ -133,6 +136,9 @@ TEST_CASE("fields arrive where they belong") {
     const auto grant = decode(encode(one_of_each()[11]));
     REQUIRE(grant.ok());
     CHECK(std::get<EncoderGrant>(*grant) == std::get<EncoderGrant>(one_of_each()[11]));
+    const auto walls = decode(encode(one_of_each()[12]));
+    REQUIRE(walls.ok());
+    CHECK(std::get<WallsReport>(*walls).walls == std::get<WallsReport>(one_of_each()[12]).walls);
 }
 
 TEST_CASE("a packet that is cut short or goes on is refused") {
@@ -204,6 +210,7 @@ TEST_CASE("the settings hash changes with everything a recorder acts on, and not
         [](auto& x) { x.url += "x"; },
         [](auto& x) { x.user += "x"; },
         [](auto& x) { x.password += "x"; },
+        [](auto& x) { x.tls = kTlsAny; },
         [](auto& x) { x.transport = RtspTransport::tcp; },
         [](auto& x) { x.reader = RtspReader::lean; },
         [](auto& x) { x.encode = EncodeMode::camera; },
