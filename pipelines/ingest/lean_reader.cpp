@@ -54,7 +54,8 @@ LeanReader::LeanReader(const link::RecorderSettings& settings, Clock& clock, Ing
       on_jpeg_(std::move(on_jpeg)),
       client_(settings.url, settings.user, settings.password,
               settings.audio == link::AudioMode::keep ? RtspClient::Sound::ask
-                                                      : RtspClient::Sound::leave) {}
+                                                      : RtspClient::Sound::leave),
+      reorder_(settings.jitter_latency) {}
 
 Result<void> LeanReader::prepare() {
     HD_ASSIGN(url_, parse_rtsp_url(settings_.url));
@@ -275,11 +276,22 @@ void LeanReader::take_packet(std::uint8_t channel, ByteView payload, BootTime ar
     if (ssrc_ != packet->ssrc) {
         ssrc_ = packet->ssrc;
         media_clock_->restart();
+        reorder_.restart();
         last_report_.reset();
     }
+    if (reorder_.take(*packet, payload, arrival)) take_video(*packet, arrival);
+    release_held(arrival);
+}
+
+void LeanReader::take_video(const RtpPacket& packet, BootTime arrival) {
     units_.clear();
-    depacketizer_->push(*packet, arrival, units_);
+    depacketizer_->push(packet, arrival, units_);
     for (AccessUnit& unit : units_) deliver(std::move(unit));
+}
+
+void LeanReader::release_held(BootTime now) {
+    while (const auto held = reorder_.release(now))
+        if (const auto packet = parse_rtp(held->whole)) take_video(*packet, held->arrival);
 }
 
 void LeanReader::take_audio(const RtpPacket& packet, BootTime arrival) {

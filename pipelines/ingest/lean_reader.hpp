@@ -10,6 +10,7 @@
 #include "pipelines/ingest/depacketizer.hpp"
 #include "pipelines/ingest/frame_times.hpp"
 #include "pipelines/ingest/media_clock.hpp"
+#include "pipelines/ingest/reorder_buffer.hpp"
 #include "pipelines/ingest/rtsp_client.hpp"
 #include "pipelines/ingest/source.hpp"
 
@@ -38,6 +39,8 @@ class LeanReader {
     bool receive();
     bool take_items();
     void take_packet(std::uint8_t channel, ByteView payload, BootTime arrival);
+    void take_video(const RtpPacket& packet, BootTime arrival);
+    void release_held(BootTime now);
     void take_rtcp(ByteView payload, BootTime arrival);
     void begin_stream();
     void deliver(AccessUnit&& unit);
@@ -78,6 +81,7 @@ class LeanReader {
     BootTime woken_at_, read_at_;
     BootTime next_report_{};
     bool connected_ = false;
+    ReorderBuffer reorder_;
     std::optional<Depacketizer> depacketizer_;
     std::optional<MediaClock> media_clock_;
     std::optional<std::uint32_t> ssrc_;
