@@ -8,6 +8,7 @@
 #include "pipelines/ingest/access_unit.hpp"
 #include "pipelines/ingest/depacketizer.hpp"
 #include "pipelines/ingest/media_clock.hpp"
+#include "pipelines/ingest/reorder_buffer.hpp"
 
 namespace hd::ingest {
 namespace {
@@ -110,6 +111,48 @@ TEST_SUITE("pipelines/ingest/rtp_packet") {
         CHECK(rr.size() == 52);
         CHECK(rr.size() % 4 == 0);
         CHECK_FALSE(parse_rtcp(rr).report.has_value());
+    }
+}
+
+TEST_SUITE("pipelines/ingest/reorder_buffer") {
+    // What comes out for packets that arrive 10 ms apart.
+    std::vector<int> ordered(const std::vector<int>& sequences, Micros patience = 200ms) {
+        ReorderBuffer buffer(patience);
+        std::vector<int> out;
+        BootTime now{0};
+        for (const int sequence : sequences) {
+            now = now + 10ms;
+            Bytes whole{0x80, 96};
+            whole.push_back(static_cast<std::uint8_t>(sequence >> 8));
+            whole.push_back(static_cast<std::uint8_t>(sequence));
+            whole.resize(16);
+            const auto packet = parse_rtp(whole).value();
+            if (buffer.take(packet, whole, now)) out.push_back(sequence);
+            while (const auto held = buffer.release(now)) out.push_back(held->sequence);
+        }
+        return out;
+    }
+
+    TEST_CASE("packets a little out of order come out in order, also over the wrap") {
+        using List = std::vector<int>;
+        CHECK(ordered({1, 2, 3}) == List{1, 2, 3});
+        CHECK(ordered({1, 3, 2, 4}) == List{1, 2, 3, 4});
+        CHECK(ordered({1, 5, 3, 4, 2, 6}) == List{1, 2, 3, 4, 5, 6});
+        CHECK(ordered({65534, 0, 65535, 1}) == List{65534, 65535, 0, 1});
+        CHECK(ordered({1, 3, 3, 2, 4}) == List{1, 2, 3, 4});
+    }
+
+    TEST_CASE("what is lost is waited for no longer than the patience, and never by many") {
+        std::vector<int> hole{1}, after{1};
+        for (int i = 3; i < 30; ++i) hole.push_back(i);
+        CHECK(ordered(hole, 50ms).size() == hole.size());
+        CHECK(ordered({1, 3, 4, 5, 6, 7, 8, 9, 10}, 50ms) ==
+              std::vector<int>{1, 3, 4, 5, 6, 7, 8, 9, 10});
+        CHECK(ordered({1, 3, 4}, 50ms) == after);
+        for (int i = 0; i < 200; ++i) after.push_back(3 + i);
+        CHECK(ordered(after, 10h).size() > 100);
+        // Another place altogether: the camera began anew.
+        CHECK(ordered({1, 2, 20'000, 20'001}) == std::vector<int>{1, 2, 20'000, 20'001});
     }
 }
 
