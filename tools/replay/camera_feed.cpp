@@ -54,10 +54,11 @@ void set_up(GstAppSrc* src, GstCaps* caps) {
 CameraFeed::CameraFeed(std::shared_ptr<const Footage> footage, Settings settings)
     : footage_(std::move(footage)),
       settings_(std::move(settings)),
-      timeline_(*footage_, settings_.begin) {}
+      showing_(footage_),
+      timeline_(*showing_, settings_.begin) {}
 
 GstBuffer* CameraFeed::make_video(const VideoUnit& unit, std::uint64_t number) const {
-    const ByteView au = ByteView(footage_->video_bytes).subspan(unit.offset, unit.size);
+    const ByteView au = ByteView(showing_->video_bytes).subspan(unit.offset, unit.size);
     Bytes sei;
     if (settings_.counter) sei = counter_nal(footage_->codec, {number, unix_ns()});
     GstBuffer* buffer = gst_buffer_new_allocate(nullptr, au.size() + sei.size(), nullptr);
@@ -96,9 +97,9 @@ void CameraFeed::push_audio_until(Tick now) {
 }
 
 void CameraFeed::prepare(AppSrcPtr video, AppSrcPtr audio, Tick now) {
-    set_up(video.get(), video_caps(*footage_));
     if (audio) set_up(audio.get(), audio_caps(*footage_->audio));
     const std::lock_guard lock(mutex_);
+    set_up(video.get(), video_caps(*showing_));
     video_ = std::move(video);
     audio_ = std::move(audio);
     timeline_.skip_until(now);
@@ -163,6 +164,16 @@ void CameraFeed::lose(Tick now, Micros span) {
 void CameraFeed::lose_frames(std::uint64_t frames) {
     const std::lock_guard lock(mutex_);
     frames_to_lose_ += frames;
+}
+
+void CameraFeed::show(std::shared_ptr<const Footage> footage) {
+    const std::lock_guard lock(mutex_);
+    timeline_.show(*footage);
+    showing_ = std::move(footage);
+    if (!video_) return;
+    GstCaps* caps = video_caps(*showing_);
+    gst_app_src_set_caps(video_.get(), caps);
+    gst_caps_unref(caps);
 }
 
 }  // namespace hd::replay

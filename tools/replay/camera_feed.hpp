@@ -46,6 +46,8 @@ class CameraFeed {
     // Faults. Frames of the next `span`, or the next `frames` frames, are never sent.
     void lose(Tick now, Micros span);
     void lose_frames(std::uint64_t frames);
+    // From the next frame on the pictures of another footage of the same codec.
+    void show(std::shared_ptr<const Footage> footage);
 
   private:
     enum class Phase { idle, prepared, playing };
@@ -62,6 +64,7 @@ class CameraFeed {
     // under the lock: a session cannot end between the decision and the push.
     std::mutex mutex_;
     Phase phase_ = Phase::idle;
+    std::shared_ptr<const Footage> showing_;  // what timeline_ runs over
     AppSrcPtr video_, audio_;
     Timeline timeline_;
     Tick session_begin_{0};          // due time of the session's first frame

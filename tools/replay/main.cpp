@@ -1,4 +1,5 @@
 // halfdoor-replay: recorded or generated footage as RTSP cameras.
+#include <algorithm>
 #include <csignal>
 #include <thread>
 
@@ -11,6 +12,7 @@
 #include "tools/replay/generate.hpp"
 #include "tools/replay/options.hpp"
 #include "tools/replay/pacer.hpp"
+#include "tools/replay/relay.hpp"
 #include "tools/replay/server.hpp"
 
 namespace hd::replay {
@@ -95,8 +97,14 @@ class Program {
 
   private:
     Result<void> make_cameras();
+    Result<void> open_door();
     Result<void> plan_faults();
+    Result<CameraFeed*> target(const Fault& fault) const;
     void apply(const Fault& fault, CameraFeed& feed);
+    void listen_to_commands();
+    static gboolean on_command(GIOChannel* channel, GIOCondition, gpointer self);
+    void obey(std::string line);
+    bool wants_relay() const;
     void say_ready() const;
     void say_end() const;
     CameraFeed* find(const std::string& name_or_number) const;
@@ -112,15 +120,17 @@ class Program {
     std::vector<std::unique_ptr<CameraFeed>> cameras_;
     std::vector<CameraFeed*> feeds_;
     std::vector<std::unique_ptr<Planned>> planned_;
+    FootageList footage_;
+    std::unique_ptr<Relay> relay_;
     std::unique_ptr<Server> server_;
 };
 
 Result<void> Program::make_cameras() {
-    HD_ASSIGN(const FootageList footage, gather(o_));
+    HD_ASSIGN(footage_, gather(o_));
     const std::size_t count =
-        o_.cameras > 0 ? static_cast<std::size_t>(o_.cameras) : footage.size();
+        o_.cameras > 0 ? static_cast<std::size_t>(o_.cameras) : footage_.size();
     for (std::size_t i = 0; i < count; ++i) {
-        const auto& f = footage[i % footage.size()];
+        const auto& f = footage_[i % footage_.size()];
         // Real cameras do not take their pictures at the same instant.
         const Tick begin(static_cast<std::int64_t>(i * 40'000 / count));
         cameras_.push_back(std::make_unique<CameraFeed>(
@@ -137,12 +147,27 @@ CameraFeed* Program::find(const std::string& name_or_number) const {
     return nullptr;
 }
 
+// The camera of a fault that can be done to it.
+Result<CameraFeed*> Program::target(const Fault& fault) const {
+    const auto wrong = [&](std::string_view rule) {
+        return Error{ErrorCode::invalid,
+                     fmt::format("fault {},{}: {}", fault.camera, facts_of(fault.kind).name, rule)};
+    };
+    CameraFeed* feed = find(fault.camera);
+    if (!feed) return wrong("no camera of this name or number");
+    if (needs_relay(fault.kind) && !relay_) return wrong("not with --tls");
+    if (fault.kind == FaultKind::switch_pictures) {
+        const auto input = static_cast<std::size_t>(fault.amount);
+        if (input < 1 || input > footage_.size()) return wrong("no such input");
+        if (footage_[input - 1]->codec != feed->footage().codec)
+            return wrong("that input has another codec");
+    }
+    return feed;
+}
+
 Result<void> Program::plan_faults() {
     for (const Fault& fault : o_.faults) {
-        CameraFeed* feed = find(fault.camera);
-        if (!feed)
-            return Error{ErrorCode::invalid,
-                         fmt::format("--fault {}: no camera of this name or number", fault.camera)};
+        HD_ASSIGN(CameraFeed* const feed, target(fault));
         planned_.push_back(std::make_unique<Planned>(Planned{this, &fault, feed}));
     }
     for (const auto& planned : planned_)
@@ -173,25 +198,81 @@ void freeze(double seconds) {
 }
 
 void Program::apply(const Fault& fault, CameraFeed& feed) {
-    fmt::print(stderr, "{:.3f} s: fault at camera {}\n",
-               static_cast<double>(pacer_.now().count()) / 1e6, feed.name());
+    fmt::print(stderr, "{:.3f} s: fault {} at camera {}\n",
+               static_cast<double>(pacer_.now().count()) / 1e6, facts_of(fault.kind).name,
+               feed.name());
+    const auto amount = static_cast<std::size_t>(std::max(0.0, fault.amount));
     switch (fault.kind) {
         case FaultKind::stall:
-            feed.lose(pacer_.now(), Micros(static_cast<std::int64_t>(fault.amount * 1e6)));
-            break;
+            return feed.lose(pacer_.now(), Micros(static_cast<std::int64_t>(fault.amount * 1e6)));
         case FaultKind::skip:
-            feed.lose_frames(static_cast<std::uint64_t>(fault.amount));
-            break;
+            return feed.lose_frames(amount);
+        case FaultKind::switch_pictures:
+            return feed.show(footage_[amount - 1]);
+        case FaultKind::freeze:
+            return freeze(fault.amount);
         case FaultKind::reset:
             server_->hang_up(feed, Server::Hangup::reset);
-            break;
+            return;
         case FaultKind::close:
             server_->hang_up(feed, Server::Hangup::close);
-            break;
-        case FaultKind::freeze:
-            freeze(fault.amount);
-            break;
+            return;
+        default:
+            if (needs_relay(fault.kind)) return relay_->begin(feed.name(), fault);
+            return server_->begin_fault(feed, fault);
     }
+}
+
+void Program::obey(std::string line) {
+    while (!line.empty() && (line.back() == '\n' || line.back() == '\r')) line.pop_back();
+    if (line.empty()) return;
+    auto fault = parse_command(line);
+    auto feed = fault ? target(*fault) : Result<CameraFeed*>(fault.error());
+    if (!feed) {
+        fmt::print(stderr, "halfdoor-replay: {}\n", feed.error().what);
+        return;
+    }
+    apply(*fault, **feed);
+}
+
+gboolean Program::on_command(GIOChannel* channel, GIOCondition, gpointer self) {
+    gchar* line = nullptr;
+    const GIOStatus status = g_io_channel_read_line(channel, &line, nullptr, nullptr, nullptr);
+    if (line) static_cast<Program*>(self)->obey(line);
+    g_free(line);
+    return status == G_IO_STATUS_NORMAL || status == G_IO_STATUS_AGAIN;
+}
+
+void Program::listen_to_commands() {
+    GIOChannel* channel = g_io_channel_unix_new(STDIN_FILENO);
+    g_io_channel_set_encoding(channel, nullptr, nullptr);
+    g_io_add_watch(channel, static_cast<GIOCondition>(G_IO_IN | G_IO_HUP), on_command, this);
+    g_io_channel_unref(channel);
+}
+
+bool Program::wants_relay() const {
+    if (!o_.server.tls_file.empty()) return false;
+    return o_.commands || std::any_of(o_.faults.begin(), o_.faults.end(),
+                                      [](const Fault& f) { return needs_relay(f.kind); });
+}
+
+// The server, behind a relay if a fault needs one.
+Result<void> Program::open_door() {
+    Server::Settings settings = o_.server;
+    if (wants_relay()) settings.port = 0;
+    server_ = std::make_unique<Server>(
+        settings, Server::Hooks{[this] { return pacer_.now(); }, [this] { pacer_.wake(); }});
+    for (CameraFeed* feed : feeds_) server_->add(*feed);
+    if (o_.list) return {};
+    HD_TRY(server_->listen());
+    if (!wants_relay()) return {};
+    relay_ = std::make_unique<Relay>(Relay::Settings{.address = settings.address,
+                                                     .port = o_.server.port,
+                                                     .inner_port = server_->port(),
+                                                     .seed = settings.seed});
+    HD_TRY(relay_->listen());
+    server_->set_public_port(relay_->port());
+    return {};
 }
 
 void Program::say_ready() const {
@@ -220,14 +301,11 @@ void Program::say_end() const {
 
 Result<void> Program::run() {
     HD_TRY(make_cameras());
-    server_ = std::make_unique<Server>(
-        o_.server, Server::Hooks{[this] { return pacer_.now(); }, [this] { pacer_.wake(); }});
-    for (CameraFeed* feed : feeds_) server_->add(*feed);
+    HD_TRY(open_door());
     if (o_.list) {
         say_ready();
         return {};
     }
-    HD_TRY(server_->listen());
     HD_TRY(plan_faults());
     say_ready();
 
@@ -245,9 +323,16 @@ Result<void> Program::run() {
         prctl(PR_SET_NAME, "pace");
         pacer_.run(std::move(stop), feeds_);
     });
+    std::jthread relay([this](std::stop_token stop) {
+        prctl(PR_SET_NAME, "relay");
+        if (relay_) relay_->run(std::move(stop));
+    });
+    if (o_.commands) listen_to_commands();
     g_main_loop_run(loop.get());
-    pace.request_stop();
-    pace.join();
+    for (std::jthread* thread : {&pace, &relay}) {
+        thread->request_stop();
+        thread->join();
+    }
     say_end();
     server_.reset();
     return {};

@@ -1,7 +1,5 @@
 #include "tools/replay/options.hpp"
 
-#include <array>
-#include <charconv>
 #include <cstdlib>
 
 #include <CLI/CLI.hpp>
@@ -24,7 +22,9 @@ constexpr const char* kFooter = R"(Examples:
   halfdoor-replay --cameras 16 --counter clips/   16 cameras from the files of a folder
   halfdoor-replay --generate h264:1920x1080@30:kbit=6000,h265:640x360@15:bframes=2
   halfdoor-replay --user cam --password-file pw.txt front.mp4      digest authentication
-  halfdoor-replay front.mp4 --fault front,stall,10,5               no frames from 10 s to 15 s
+  halfdoor-replay --tls cam.pem front.mp4         rtsps:// with this certificate and key
+  halfdoor-replay front.mp4 --fault front,stall,10,5             no frames from 10 s to 15 s
+  halfdoor-replay front.mp4 --fault front,loss,0,2,60 --seed 7   2 % of the packets for a minute
 
 Files: mp4, mov, mkv, or raw .h264 and .h265, with H.264 or H.265 video; AAC and G.711 sound is
 served too. --generate takes CODEC:WIDTHxHEIGHT@RATE, then any of :gop=FRAMES :kbit=PER_SECOND
@@ -34,17 +34,8 @@ Frame numbers (--counter) go on while nobody is connected, so a number that is m
 reconnect is a frame that the client did not get. Each time a client comes to a camera that nobody
 watches, its pictures begin again at the newest key frame.
 
-Faults: stall (seconds without frames), skip (frames never sent), reset (TCP RST), close (the
-camera hangs up), freeze (the whole program stops for seconds, all connections stay open; what was
-due meanwhile comes late, all at once).
-
 When it serves, a line "ready" and the URLs are printed. Exit codes: 0 ended as asked, 1 it could
 not serve, 2 wrong arguments.)";
-
-bool parse_double(std::string_view text, double& out) {
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), out);
-    return error == std::errc{} && end == text.data() + text.size() && out >= 0;
-}
 
 Result<std::string> password(const Options& options) {
     if (!options.password_file.empty()) {
@@ -57,7 +48,24 @@ Result<std::string> password(const Options& options) {
     return std::string(variable ? variable : "");
 }
 
-void describe(CLI::App& app, Options& o, std::vector<std::string>& faults) {
+// The list of faults, from the one table of them.
+std::string about_faults() {
+    std::string out =
+        "Faults, as CAMERA,KIND,AT[,AMOUNT[,FOR]]; CAMERA is a name or a number from 1, AT and FOR "
+        "are\nseconds, and without FOR it lasts until the end:\n";
+    for (const FaultFacts& f : fault_facts())
+        out += fmt::format("  {:<22} {}\n",
+                           fmt::format("{}{}{}{}", f.name, *f.amount ? "," : "", f.amount,
+                                       f.lasts ? "[,FOR]" : ""),
+                           f.help);
+    return out +
+           "Chance (percents, random bytes) follows --seed: the same seed, footage and faults lose "
+           "the\nsame packets. loss, reorder, truncate and garble concern the video's RTP packets, "
+           "over UDP and\nTCP alike. --commands reads CAMERA,KIND[,AMOUNT[,FOR]] lines, done at "
+           "once, from standard input.\n\n";
+}
+
+void describe(CLI::App& app, Options& o, std::vector<std::string>& faults, std::string& auth) {
     app.add_option("INPUT", o.inputs, "Video files, or folders of them");
     app.add_option("--generate", o.generate, "Footage to make, a comma-separated list (see below)");
     app.add_option("--cameras", o.cameras, "Serve this many cameras, repeating the inputs")
@@ -66,19 +74,28 @@ void describe(CLI::App& app, Options& o, std::vector<std::string>& faults) {
         ->check(CLI::Range(0, 65535))
         ->capture_default_str();
     app.add_option("--address", o.server.address, "Address to listen on")->capture_default_str();
-    app.add_option("--user", o.server.user, "Ask clients for this user (digest authentication)");
+    app.add_option("--user", o.server.user, "Ask clients for this user");
     app.add_option("--password", o.server.password,
                    "Its password; other users of this machine can see it here");
     app.add_option("--password-file", o.password_file,
                    fmt::format("File with the password; without it, {}", kPasswordVariable));
     app.add_flag("--counter", o.counter, "Number every frame in an SEI");
-    app.add_option("--fault", faults, "CAMERA,KIND,AT_SECONDS[,AMOUNT]; may be repeated");
+    app.add_option("--auth", auth, "How: digest or basic")
+        ->check(CLI::IsMember({"digest", "basic"}))
+        ->capture_default_str();
+    app.add_option("--tls", o.server.tls_file,
+                   "Serve rtsps:// with the certificate and key in this PEM file")
+        ->check(CLI::ExistingFile);
+    app.add_option("--fault", faults, "A fault on the timetable (see below); may be repeated");
+    app.add_flag("--commands", o.commands, "Take faults from standard input, a line each");
+    app.add_option("--seed", o.server.seed, "Of everything that is left to chance")
+        ->capture_default_str();
     app.add_option("--duration", o.duration_s, "End by itself after this many seconds")
         ->check(CLI::NonNegativeNumber);
     app.add_flag("--list", o.list, "Say what would be served, and end");
     app.add_flag("--json", o.json, "Print JSON lines");
     app.set_version_flag("--version", HALFDOOR_VERSION);
-    app.footer(kFooter);
+    app.footer(about_faults() + kFooter);
 }
 
 int complain(const Error& error) {
@@ -88,46 +105,12 @@ int complain(const Error& error) {
 
 }  // namespace
 
-Result<Fault> parse_fault(std::string_view text) {
-    constexpr std::array<std::pair<std::string_view, FaultKind>, 5> kKinds{
-        {{"stall", FaultKind::stall},
-         {"skip", FaultKind::skip},
-         {"reset", FaultKind::reset},
-         {"close", FaultKind::close},
-         {"freeze", FaultKind::freeze}}};
-    std::vector<std::string_view> parts;
-    for (std::string_view rest = text;;) {
-        const std::size_t comma = rest.find(',');
-        parts.push_back(rest.substr(0, comma));
-        if (comma == std::string_view::npos) break;
-        rest.remove_prefix(comma + 1);
-    }
-    const auto wrong = [&](std::string_view rule) {
-        return Error{ErrorCode::invalid, fmt::format("--fault {}: {}", text, rule)};
-    };
-    if (parts.size() < 3 || parts.size() > 4) return wrong("must be CAMERA,KIND,AT[,AMOUNT]");
-    Fault fault;
-    fault.camera = parts[0];
-    bool known = false;
-    for (const auto& [name, kind] : kKinds)
-        if (parts[1] == name) fault.kind = kind, known = true;
-    if (!known) return wrong("kind must be stall, skip, reset, close or freeze");
-    double at = 0;
-    if (!parse_double(parts[2], at)) return wrong("AT must be seconds, 0 or more");
-    if (parts.size() == 4 && !parse_double(parts[3], fault.amount))
-        return wrong("AMOUNT must be a number, 0 or more");
-    const bool needs_amount = fault.kind == FaultKind::stall || fault.kind == FaultKind::skip ||
-                              fault.kind == FaultKind::freeze;
-    if (needs_amount && parts.size() != 4) return wrong("this kind needs an AMOUNT");
-    fault.at = Micros(static_cast<std::int64_t>(at * 1e6));
-    return fault;
-}
-
 Parsed parse_options(int argc, char** argv) {
     Parsed out;
     std::vector<std::string> faults;
+    std::string auth = "digest";
     CLI::App app(kAbout, "halfdoor-replay");
-    describe(app, out.options, faults);
+    describe(app, out.options, faults, auth);
     try {
         app.parse(argc, argv);
     } catch (const CLI::ParseError& e) {
@@ -143,6 +126,15 @@ Parsed parse_options(int argc, char** argv) {
         }
         o.faults.push_back(*std::move(fault));
     }
+    if (auth == "basic") o.server.auth = Server::Settings::Auth::basic;
+    for (const Fault& fault : o.faults)
+        if (needs_relay(fault.kind) && !o.server.tls_file.empty()) {
+            out.exit_code =
+                complain({ErrorCode::invalid,
+                          fmt::format("fault {}: not with --tls, whose bytes cannot be changed",
+                                      facts_of(fault.kind).name)});
+            return out;
+        }
     if (!o.server.user.empty() && o.server.password.empty()) {
         auto secret = password(o);
         if (!secret || secret->empty()) {

@@ -4,6 +4,8 @@
 #include <gst/rtsp-server/rtsp-server.h>
 #include <sys/socket.h>
 
+#include "tools/replay/fault_probe.hpp"
+
 namespace hd::replay {
 namespace {
 
@@ -57,6 +59,7 @@ void let_it_run_alone(GstElement* bin, const char* payloader) {
 struct Mount {
     CameraFeed* feed = nullptr;
     const Server::Hooks* hooks = nullptr;
+    std::unique_ptr<FaultProbe> probe;
 };
 
 void on_new_state(GstRTSPMedia*, gint state, gpointer user) {
@@ -64,6 +67,10 @@ void on_new_state(GstRTSPMedia*, gint state, gpointer user) {
     if (state != GST_STATE_PLAYING) return;
     mount.feed->play(mount.hooks->now());
     mount.hooks->on_play();
+}
+
+void on_prepared(GstRTSPMedia* media, gpointer user) {
+    static_cast<Mount*>(user)->probe->watch_reports(media);
 }
 
 void on_unprepared(GstRTSPMedia*, gpointer user) { static_cast<Mount*>(user)->feed->end(); }
@@ -75,9 +82,14 @@ void on_configure(GstRTSPMediaFactory*, GstRTSPMedia* media, gpointer user) {
     GstElement* bin = gst_rtsp_media_get_element(media);
     let_it_run_alone(bin, "pay0");
     let_it_run_alone(bin, "pay1");
+    if (GstElement* pay = gst_bin_get_by_name_recurse_up(GST_BIN(bin), "pay0")) {
+        mount.probe->watch_packets(pay);
+        gst_object_unref(pay);
+    }
     AppSrcPtr video = find_appsrc(bin, "video"), audio = find_appsrc(bin, "audio");
     gst_object_unref(bin);
     g_signal_connect(media, "new-state", G_CALLBACK(on_new_state), user);
+    g_signal_connect(media, "prepared", G_CALLBACK(on_prepared), user);
     g_signal_connect(media, "unprepared", G_CALLBACK(on_unprepared), user);
     mount.feed->prepare(std::move(video), std::move(audio), mount.hooks->now());
 }
@@ -133,19 +145,53 @@ struct Server::Impl {
     guint attached = 0, cleanup = 0;
     std::vector<std::unique_ptr<Mount>> mounts;
 
-    void require_digest();
+    int public_port = 0;  // 0: the server's own
+
+    Result<void> protect();
+    void require_user(GstRTSPAuth* auth) const;
 };
 
-void Server::Impl::require_digest() {
-    GstRTSPAuth* auth = gst_rtsp_auth_new();
-    gst_rtsp_auth_set_supported_methods(auth, GST_RTSP_AUTH_DIGEST);
+void Server::Impl::require_user(GstRTSPAuth* auth) const {
+    if (settings.user.empty()) {
+        // Without a role a media needs no permission, but somebody has to come.
+        GstRTSPToken* anybody = gst_rtsp_token_new_empty();
+        gst_rtsp_auth_set_default_token(auth, anybody);
+        gst_rtsp_token_unref(anybody);
+        return;
+    }
+    const bool basic = settings.auth == Settings::Auth::basic;
+    gst_rtsp_auth_set_supported_methods(auth, basic ? GST_RTSP_AUTH_BASIC : GST_RTSP_AUTH_DIGEST);
     gst_rtsp_auth_set_realm(auth, "halfdoor-replay");
     GstRTSPToken* token =
         gst_rtsp_token_new(GST_RTSP_TOKEN_MEDIA_FACTORY_ROLE, G_TYPE_STRING, kRole, nullptr);
-    gst_rtsp_auth_add_digest(auth, settings.user.c_str(), settings.password.c_str(), token);
+    if (basic) {
+        gchar* text = gst_rtsp_auth_make_basic(settings.user.c_str(), settings.password.c_str());
+        gst_rtsp_auth_add_basic(auth, text, token);
+        g_free(text);
+    } else {
+        gst_rtsp_auth_add_digest(auth, settings.user.c_str(), settings.password.c_str(), token);
+    }
     gst_rtsp_token_unref(token);
+}
+
+Result<void> Server::Impl::protect() {
+    if (settings.user.empty() && settings.tls_file.empty()) return {};
+    GstRTSPAuth* auth = gst_rtsp_auth_new();
     gst_rtsp_server_set_auth(server, auth);
-    g_object_unref(auth);
+    g_object_unref(auth);  // The server holds it.
+    require_user(auth);
+    if (settings.tls_file.empty()) return {};
+    GError* error = nullptr;
+    GTlsCertificate* certificate =
+        g_tls_certificate_new_from_file(settings.tls_file.c_str(), &error);
+    if (!certificate) {
+        const std::string why = error ? error->message : "not a certificate with its key";
+        g_clear_error(&error);
+        return Error{ErrorCode::invalid, fmt::format("--tls {}: {}", settings.tls_file, why)};
+    }
+    gst_rtsp_auth_set_tls_certificate(auth, certificate);
+    g_object_unref(certificate);
+    return {};
 }
 
 Server::Server(Settings settings, Hooks hooks) : impl_(std::make_unique<Impl>()) {
@@ -155,7 +201,6 @@ Server::Server(Settings settings, Hooks hooks) : impl_(std::make_unique<Impl>())
     gst_rtsp_server_set_address(impl_->server, impl_->settings.address.c_str());
     gst_rtsp_server_set_service(impl_->server, std::to_string(impl_->settings.port).c_str());
     gst_rtsp_server_set_backlog(impl_->server, 64);
-    if (!impl_->settings.user.empty()) impl_->require_digest();
 }
 
 Server::~Server() {
@@ -168,7 +213,10 @@ Server::~Server() {
 }
 
 void Server::add(CameraFeed& feed) {
-    impl_->mounts.push_back(std::make_unique<Mount>(Mount{&feed, &impl_->hooks}));
+    // Each camera has bad luck of its own.
+    auto probe =
+        std::make_unique<FaultProbe>(impl_->settings.seed + impl_->mounts.size(), impl_->hooks.now);
+    impl_->mounts.push_back(std::make_unique<Mount>(Mount{&feed, &impl_->hooks, std::move(probe)}));
     GstRTSPMediaFactory* factory = gst_rtsp_media_factory_new();
     gst_rtsp_media_factory_set_launch(factory, launch_line(feed.footage()).c_str());
     gst_rtsp_media_factory_set_shared(factory, TRUE);
@@ -185,6 +233,7 @@ void Server::add(CameraFeed& feed) {
 }
 
 Result<void> Server::listen() {
+    HD_TRY(impl_->protect());
     impl_->attached = gst_rtsp_server_attach(impl_->server, nullptr);
     if (impl_->attached == 0)
         return Error{ErrorCode::unavailable,
@@ -195,12 +244,21 @@ Result<void> Server::listen() {
 }
 
 int Server::port() const {
+    if (impl_->public_port > 0) return impl_->public_port;
     const int bound = gst_rtsp_server_get_bound_port(impl_->server);
     return bound > 0 ? bound : impl_->settings.port;  // Not listening yet: as asked for.
 }
 
 std::string Server::url(const CameraFeed& feed) const {
-    return fmt::format("rtsp://{}:{}/{}", impl_->settings.address, port(), feed.name());
+    return fmt::format("{}://{}:{}/{}", impl_->settings.tls_file.empty() ? "rtsp" : "rtsps",
+                       impl_->settings.address, port(), feed.name());
+}
+
+void Server::set_public_port(int port) { impl_->public_port = port; }
+
+void Server::begin_fault(const CameraFeed& feed, const Fault& fault) {
+    for (const auto& mount : impl_->mounts)
+        if (mount->feed == &feed) mount->probe->begin(fault);
 }
 
 int Server::hang_up(const CameraFeed& feed, Hangup how) {

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "tools/replay/camera_feed.hpp"
+#include "tools/replay/fault.hpp"
 
 namespace hd::replay {
 
@@ -16,7 +17,10 @@ class Server {
     struct Settings {
         std::string address = "127.0.0.1";
         int port = 8554;             // 0: the system chooses one
-        std::string user, password;  // empty user: no authentication; else digest
+        std::string user, password;  // empty user: no authentication
+        enum class Auth { digest, basic, both } auth = Auth::digest;
+        std::string tls_file;    // PEM, certificate and key: rtsps:// instead of rtsp://
+        std::uint64_t seed = 1;  // of the faults
     };
     // `now` is the program's own clock; `on_play` is called when a camera begins to stream, so that
     // whoever paces can look. Both are called on GStreamer's threads and must outlive the server.
@@ -37,11 +41,15 @@ class Server {
     Result<void> listen();
     int port() const;  // the one that it listens on
     std::string url(const CameraFeed& feed) const;
+    // Clients come to another port, from which they are passed on.
+    void set_public_port(int port);
 
     // Ends the TCP connections of everybody who watches this camera: with a reset, or as after the
     // last frame. Returns how many.
     enum class Hangup { reset, close };
     int hang_up(const CameraFeed& feed, Hangup how);
+    // A fault of the camera's packets or sender reports begins; any thread.
+    void begin_fault(const CameraFeed& feed, const Fault& fault);
 
   private:
     struct Impl;

@@ -15,9 +15,9 @@ using Tick = Micros;
 class Timeline {
   public:
     // `footage` must outlive this and hold at least one frame. The first frame is due at `begin`.
-    Timeline(const Footage& footage, Tick begin) : footage_(footage), loop_begin_(begin) {}
+    Timeline(const Footage& footage, Tick begin) : footage_(&footage), loop_begin_(begin) {}
 
-    const VideoUnit& frame() const { return footage_.video[index_]; }
+    const VideoUnit& frame() const { return footage_->video[index_]; }
     std::uint64_t number() const { return number_; }
     Tick due() const { return loop_begin_ + frame().dts; }
 
@@ -27,6 +27,8 @@ class Timeline {
     void skip_until(Tick now);
     // A client came: begin with the newest key frame, due at `now`. The number stays.
     void rewind_to_key(Tick now);
+    // The next frame is the first of this footage, due when the next of the old one was.
+    void show(const Footage& footage);
     // All that is to come happens `by` later.
     void delay(Micros by) { loop_begin_ += by; }
 
@@ -34,7 +36,7 @@ class Timeline {
     Tick loop_begin() const { return loop_begin_; }
 
   private:
-    const Footage& footage_;
+    const Footage* footage_;
     Tick loop_begin_;
     std::size_t index_ = 0;
     std::uint64_t number_ = 0;
