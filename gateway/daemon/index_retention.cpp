@@ -82,9 +82,7 @@ void IndexWorker::retention_pass() {
     } else {
         input.reserve_bytes = 0;  // An unknown disk is not a full one.
     }
-    input.held = [this](const store::ClipRow& row) {
-        return wiring_.holds.held(store::clip_path(row));
-    };
+    input.held = [this](const store::ClipRow& row) { return wiring_.holds.held(row); };
     input.now = wiring_.clock.wall();
     input.now_quality = wiring_.clock.quality();
     const store::RetentionPlan plan = store::plan_retention(input);

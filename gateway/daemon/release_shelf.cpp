@@ -167,7 +167,7 @@ void ReleaseShelf::tell_holds() const {
     for (const auto& [id, release] : live_) {
         for (const auto& [clip, path] : release.clips) paths.insert(path);
     }
-    wiring_.holds.set(std::move(paths));
+    wiring_.holds.set_paths(std::move(paths));
 }
 
 Result<std::unique_ptr<consent::ReleaseLayout>> ReleaseShelf::lay_out(const RequestId& id,

@@ -154,7 +154,12 @@ RpcWorker::RpcWorker(Token, const config::Config& config, Wiring wiring,
                .store = wiring.store,
                .requests = requests_,
                .data_folder = config.hub.data_folder},
-              std::move(shelf)) {}
+              std::move(shelf)),
+      holds_({.fs = wiring.fs,
+              .clock = wiring.clock,
+              .board = wiring.board,
+              .holds = wiring.holds,
+              .data_folder = config.hub.data_folder}) {}
 
 void RpcWorker::load_hub() {
     if (ruling_ && ruling_->policy) return;
@@ -234,6 +239,7 @@ void RpcWorker::run(std::stop_token stop) {
             next_tidy_ = now + kTidyPeriod;
             load_hub();
             grants_.tidy();
+            holds_.tidy();
         }
     }
     publish_events();
@@ -291,9 +297,9 @@ VerbResult RpcWorker::dispatch_shared(wire::Role role, const wire::Request& requ
     if (verb == "clips") return meta_.clips(request);
     if (verb == "events.since") return events_since(request);
     constexpr std::string_view kOwnerVerbs[] = {
-        "requests",  "request",      "dismiss",     "headers", "grant.begin",
-        "grant.put", "grant.commit", "grant.abort", "policy",  "policy.apply",
-        "hub.card",  "clip.read",    "check",       "reindex"};
+        "requests",     "request",     "dismiss", "headers",      "grant.begin", "grant.put",
+        "grant.commit", "grant.abort", "policy",  "policy.apply", "hub.card",    "clip.read",
+        "check",        "reindex",     "hold",    "holds",        "unhold"};
     const bool owners = std::ranges::find(kOwnerVerbs, verb) != std::end(kOwnerVerbs);
     if (!owners) return Error{ErrorCode::invalid, "verb: there is no such verb"};
     if (role != wire::Role::owner) {
@@ -321,6 +327,9 @@ VerbResult RpcWorker::dispatch_owner(const wire::Request& request) {
     if (verb == "clip.read") return meta_.clip_read(request);
     if (verb == "check") return meta_.check(request);
     if (verb == "reindex") return meta_.reindex(request);
+    if (verb == "hold") return holds_.hold(request);
+    if (verb == "holds") return holds_.holds(request);
+    if (verb == "unhold") return holds_.unhold(request);
     return Error{ErrorCode::invalid, "verb: there is no such verb"};
 }
 

@@ -10,6 +10,7 @@
 
 #include "gateway/config/config.hpp"
 #include "gateway/daemon/grant_desk.hpp"
+#include "gateway/daemon/hold_desk.hpp"
 #include "gateway/daemon/header_desk.hpp"
 #include "gateway/daemon/hub_identity.hpp"
 #include "gateway/daemon/meta_desk.hpp"
@@ -85,6 +86,7 @@ class RpcWorker {
     RequestDesk requests_;
     HeaderDesk headers_;
     GrantDesk grants_;
+    HoldDesk holds_;
     BootTime next_tidy_{};
     std::string hub_trouble_;
 };

@@ -1,12 +1,12 @@
 // Invariants checked, on any bytes:
 //  - reading accounts for every byte: whole records, damaged, torn;
 //  - what is read again from the offset of a record gives that record;
-//  - a record that decodes as a camera or clock record encodes, and decodes again to the same
-//  bytes;
+//  - a record that decodes as a camera, clock or hold record encodes to the same bytes;
 //  - after repair_tail nothing is torn, and a record appended then is found.
 #include <cstdint>
 
 #include "index/journal/camera_journal.hpp"
+#include "index/journal/hold_journal.hpp"
 #include "index/journal/journal.hpp"
 #include "tests/support/memory_fs.hpp"
 
@@ -22,6 +22,11 @@ void decodes(const journal::Record& record) {
     }
     if (const auto clock = journal::decode_clock_record(record); clock)
         HD_CHECK(journal::encode(*clock).payload.size() <= record.payload.size());
+    if (const auto hold = journal::decode_hold_record(record); hold) {
+        const journal::Record again = journal::encode(*hold);
+        HD_CHECK(again.payload.size() <= record.payload.size());
+        HD_CHECK(equal(again.payload, ByteView(record.payload).first(again.payload.size())));
+    }
 }
 
 }  // namespace

@@ -89,6 +89,7 @@ int run(Context& ctx, int argc, const char* const* argv) {
     add_init_verb(frame);
     add_policy_verbs(frame);
     add_query_verbs(frame);
+    add_hold_verbs(frame);
     add_owner_verbs(frame);
     add_export_verb(frame);
     add_requester_verbs(frame);

@@ -55,6 +55,7 @@ void add_dump_verb(Frame& frame);        // dump
 void add_check_verbs(Frame& frame);      // check, reindex
 void add_open_verbs(Frame& frame);       // open, verify
 void add_query_verbs(Frame& frame);      // status, cameras, clips
+void add_hold_verbs(Frame& frame);       // hold, holds, unhold
 void add_watch_verb(Frame& frame);       // watch
 void add_owner_verbs(Frame& frame);      // requests, show, approve, dismiss
 void add_approve_verb(Frame& frame);     // approve
