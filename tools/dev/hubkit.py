@@ -223,6 +223,16 @@ class Hub:
                     found[arguments[arguments.index("--camera") + 1]] = int(entry.name)
         return found
 
+    def gate_pids(self):
+        """The running halfdoor-gate of this hub's daemon, if there is one."""
+        found = []
+        for task in pathlib.Path(f"/proc/{self.daemon.pid}/task").glob("*/children"):
+            with contextlib.suppress(OSError):
+                for pid in task.read_text().split():
+                    if pathlib.Path(f"/proc/{pid}/comm").read_text().strip() == "halfdoor-gate":
+                        found.append(int(pid))
+        return found
+
     def stop(self, seconds=30):
         code = self.daemon.stop(seconds) if self.daemon else 0
         for pid in self.recorder_pids().values():
