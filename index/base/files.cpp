@@ -44,6 +44,9 @@ Result<void> write_all(int fd, ByteView bytes, const std::string& path) {
     return {};
 }
 
+// Less than a page is written again soon, with what follows it.
+constexpr std::size_t kWorthStarting = 4096;
+
 class RealAppendFile final : public AppendFile {
   public:
     RealAppendFile(Fd fd, std::string path, std::uint64_t size)
@@ -51,6 +54,11 @@ class RealAppendFile final : public AppendFile {
     Result<void> append(ByteView bytes) override {
         HD_TRY(write_all(fd_.get(), bytes, path_));
         size_ += bytes.size();
+        // The disk begins now, and nobody waits: when recorders sync on their shared tick, their
+        // blocks are allocated already and one commit of the file system serves all of them
+        // (measured with 8 cameras: see docs/decisions/0004). A hint: what fails is told by sync.
+        if (bytes.size() >= kWorthStarting)
+            (void)::sync_file_range(fd_.get(), 0, 0, SYNC_FILE_RANGE_WRITE);
         return {};
     }
     Result<void> sync_data() override {
@@ -70,7 +78,7 @@ class RealAppendFile final : public AppendFile {
 };
 
 Result<std::unique_ptr<AppendFile>> open_file(const std::string& path, int flags) {
-    Fd fd{::open(path.c_str(), flags | O_CLOEXEC, 0640)};
+    Fd fd{::open(path.c_str(), flags | O_CLOEXEC, 0660)};
     if (!fd) return errno_error(errno, "open " + path);
     struct stat st {};
     if (::fstat(fd.get(), &st) != 0) return errno_error(errno, "stat " + path);
