@@ -55,6 +55,21 @@ struct Extension {
     bool operator==(const Extension&) const = default;
 };
 
+// Extensions of the header that readers of this version know.
+//
+// What the clip's sound is, a phrase: "AAC, 16000 Hz". A clip without it was begun without sound.
+Extension audio_extension(std::string_view words);
+std::optional<std::string> audio_words(const std::vector<Extension>& extensions);
+// The clip does not begin with a key frame: how far before its first frame the newest one was
+// shown, and in which clip it is.
+struct KeyDistance {
+    ClipId clip;
+    Micros distance{0};
+    bool operator==(const KeyDistance&) const = default;
+};
+Extension key_extension(const KeyDistance& key);
+std::optional<KeyDistance> key_distance(const std::vector<Extension>& extensions);
+
 struct ClipHeader {
     ClipId clip;
     CameraId camera;

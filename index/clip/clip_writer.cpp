@@ -38,11 +38,11 @@ ClipSummary summarise(const ClipHeader& header, const std::vector<PieceEntry>& t
     Micros longest{0};
     for (const PieceEntry& e : table) {
         const PieceIdentity& id = e.identity;
-        if (id.kind == PieceKind::init) continue;
+        // Its sound may begin before and end after it; two clips do not overlap for that.
+        if (id.kind != PieceKind::video) continue;
         s.boot_begin = any_media ? std::min(s.boot_begin, id.boot_begin) : id.boot_begin;
         s.boot_end = any_media ? std::max(s.boot_end, id.boot_end) : id.boot_end;
         any_media = true;
-        if (id.kind != PieceKind::video) continue;
         s.frames += id.frames;
         if (id.start == PieceStart::none) continue;
         if (last_key) longest = std::max(longest, id.boot_begin - *last_key);

@@ -66,7 +66,7 @@ class ClipWriter {
 };
 
 // What header and pieces say together; the shared arithmetic of writer and recovery.
-// pieces of kind video count for frames; the clip spans all media pieces.
+// pieces of kind video count for frames and for what the clip spans.
 ClipSummary summarise(const ClipHeader& header, const std::vector<PieceEntry>& table,
                       WallTime name_time, EndReason reason, std::string_view detail);
 

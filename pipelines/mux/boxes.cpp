@@ -24,8 +24,8 @@ void grow(Bytes& in, const Box& box, std::size_t by) {
         in[box.offset + i] = static_cast<std::uint8_t>(size >> (24 - 8 * i));
 }
 
-Bytes edit_list(Micros start) {
-    const auto time = static_cast<std::uint64_t>(start.count());
+Bytes edit_list(std::int64_t start) {
+    const auto time = static_cast<std::uint64_t>(start);
     Bytes out;
     put_u32(out, 44);
     put_text(out, "edts");
@@ -55,10 +55,11 @@ std::optional<Box> find_box(ByteView in, std::size_t begin, std::size_t end,
     return std::nullopt;
 }
 
-Result<void> insert_edit_list(Bytes& init, Micros start) {
-    if (start <= Micros(0)) return {};
+Result<void> insert_edit_list(Bytes& init, unsigned track, std::int64_t start) {
+    if (start <= 0) return {};
     const auto moov = find_box(init, 0, init.size(), "moov");
-    const auto trak = moov ? find_box(init, moov->body, moov->end(), "trak") : std::nullopt;
+    auto trak = moov ? find_box(init, moov->body, moov->end(), "trak") : std::nullopt;
+    for (; trak && track > 0; --track) trak = find_box(init, trak->end(), moov->end(), "trak");
     const auto tkhd = trak ? find_box(init, trak->body, trak->end(), "tkhd") : std::nullopt;
     if (!tkhd) return Error{ErrorCode::corrupt, "init piece without moov/trak/tkhd"};
     const Bytes edts = edit_list(start);

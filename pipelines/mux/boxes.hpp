@@ -21,10 +21,10 @@ struct Box {
 // sizes are not for us: nothing here is that large.
 std::optional<Box> find_box(ByteView in, std::size_t begin, std::size_t end, std::string_view type);
 
-// Puts edts/elst behind the first track's tkhd: media time `start` is shown at 0. Nothing to do for
-// 0. Players (and ffprobe) then begin at 0 although the first decode time is 0 and its picture is
-// shown `start` later, as with B-frames.
-Result<void> insert_edit_list(Bytes& init, Micros start);
+// Puts edts/elst behind a track's tkhd: media time `start`, in the track's ticks, is shown at 0.
+// Tracks are counted from 0. Nothing to do for 0. Players (and ffprobe) then begin at 0 although
+// the first decode time is 0 and its picture is shown `start` later, as with B-frames.
+Result<void> insert_edit_list(Bytes& init, unsigned track, std::int64_t start);
 
 // The content of avcC or hvcC of the first track.
 std::optional<ByteView> find_codec_config(ByteView init);

@@ -4,6 +4,8 @@
 #include <cstring>
 
 #include "index/base/crypto.hpp"
+#include "pipelines/mux/audio_fragment.hpp"
+#include "pipelines/mux/audio_parameters.hpp"
 #include "pipelines/mux/av_handles.hpp"
 #include "pipelines/mux/boxes.hpp"
 
@@ -19,7 +21,8 @@ class AvFragmentWriter final : public FragmentWriter {
   public:
     ~AvFragmentWriter() override { clear(); }
 
-    Result<void> open(const VideoTrack& track, Micros start) {
+    Result<void> open(const VideoTrack& track, Micros start,
+                      const std::optional<AudioTrack>& audio) {
         quiet_av();
         AVFormatContext* raw = nullptr;
         if (const int rc = avformat_alloc_output_context2(&raw, nullptr, "mp4", nullptr); rc < 0)
@@ -35,6 +38,7 @@ class AvFragmentWriter final : public FragmentWriter {
         // Times are ours; libav must not move them.
         out_->avoid_negative_ts = AVFMT_AVOID_NEG_TS_DISABLED;
         HD_TRY(add_track(track));
+        if (audio) HD_TRY(add_audio(*audio));
 
         AvOptions options;
         options.set("movflags", "frag_custom+empty_moov+default_base_moof+skip_trailer");
@@ -44,7 +48,8 @@ class AvFragmentWriter final : public FragmentWriter {
         if (const int rc = avformat_write_header(out_.get(), &options.raw); rc < 0)
             return av_error(rc, "mp4 header");
         avio_flush(io_.get());
-        return insert_edit_list(bytes_, start);
+        if (audio) HD_TRY(insert_edit_list(bytes_, 1, audio_ticks(audio->rate, kAudioPreroll)));
+        return insert_edit_list(bytes_, 0, start.count());
     }
 
     ByteView init() const override { return bytes_; }
@@ -109,6 +114,12 @@ class AvFragmentWriter final : public FragmentWriter {
         return {};
     }
 
+    Result<void> add_audio(const AudioTrack& track) {
+        AVStream* stream = avformat_new_stream(out_.get(), nullptr);
+        if (!stream) return Error{ErrorCode::exhausted, "mp4 writer: no memory"};
+        return set_audio_parameters(*stream, track);
+    }
+
     static int write(void* self, AvWriteByte* data, int size) {
         auto& bytes = static_cast<AvFragmentWriter*>(self)->bytes_;
         bytes.insert(bytes.end(), data, data + size);
@@ -125,13 +136,13 @@ class AvFragmentWriter final : public FragmentWriter {
 
 }  // namespace
 
-Result<std::unique_ptr<FragmentWriter>> FragmentWriter::begin(const VideoTrack& track,
-                                                              Micros start) {
+Result<std::unique_ptr<FragmentWriter>> FragmentWriter::begin(
+    const VideoTrack& track, Micros start, const std::optional<AudioTrack>& audio) {
     if (track.codec_config.size() < 7 || track.codec_config.size() > 65535 || track.width == 0 ||
         track.height == 0)
         return Error{ErrorCode::invalid, "a video track without size or codec parameters"};
     auto writer = std::make_unique<AvFragmentWriter>();
-    HD_TRY(writer->open(track, start));
+    HD_TRY(writer->open(track, start, audio));
     return std::unique_ptr<FragmentWriter>(std::move(writer));
 }
 

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 
 #include "index/base/result.hpp"
 #include "pipelines/mux/media_types.hpp"
@@ -12,9 +13,12 @@ namespace hd::mux {
 
 class FragmentWriter {
   public:
-    // `start` is pts - dts of the clip's first sample: with B-frames the first picture is shown
+    // With `audio` the init piece describes a second track, for pieces of audio_fragment(). `start`
+    // is pts - dts of the clip's first sample: with B-frames the first picture is shown
     // later than it is decoded, and the edit list takes that away again.
-    static Result<std::unique_ptr<FragmentWriter>> begin(const VideoTrack& track, Micros start);
+    static Result<std::unique_ptr<FragmentWriter>> begin(
+        const VideoTrack& track, Micros start,
+        const std::optional<AudioTrack>& audio = std::nullopt);
     virtual ~FragmentWriter() = default;
 
     // The init piece. Borrowed until the next call; wiped then.

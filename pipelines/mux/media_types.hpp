@@ -20,6 +20,18 @@ struct VideoTrack {
     bool operator==(const VideoTrack&) const = default;
 };
 
+enum class AudioCodec : std::uint8_t { aac = 0, opus = 1 };
+
+struct AudioTrack {
+    AudioCodec codec = AudioCodec::aac;
+    std::uint32_t rate = 0;  // samples per second; also the ticks of the track's times
+    std::uint8_t channels = 0;
+    Bytes codec_config;  // AAC: AudioSpecificConfig
+    bool operator==(const AudioTrack&) const = default;
+};
+// `t` in ticks of a track, rounded; t >= 0.
+std::int64_t audio_ticks(std::uint32_t rate, Micros t);
+
 // One access unit: NAL units with 4-byte big-endian length prefixes, in decode order. Times count
 // from an origin that the caller chose; dts grows strictly, dts <= pts.
 struct Sample {

@@ -64,7 +64,8 @@ void ClipDisk::take(WritePiece& job) {
         return fail(job.identity.clip, done.error());
     pieces_hash_->update(writer_->table().back().age_sha256);
     if (job.identity.kind == clip::PieceKind::video) frames_ += job.identity.frames;
-    newest_ = job.identity;
+    // Sound is durable with the video before it; what is promised is video.
+    if (job.identity.kind != clip::PieceKind::audio || !newest_) newest_ = job.identity;
 }
 
 void ClipDisk::sync() {

@@ -4,6 +4,7 @@
 
 #include "index/seal/piece_stanza.hpp"
 #include "index/seal/seal.hpp"
+#include "pipelines/mux/audio_fragment.hpp"
 
 namespace hd::record {
 namespace {
@@ -28,6 +29,15 @@ clip::PieceStart start_of(const ingest::Frame& f) {
     return f.cra ? clip::PieceStart::cra : clip::PieceStart::none;
 }
 
+// What the clip says about itself beside its fixed fields: docs/formats/clip.md.
+std::vector<clip::Extension> extensions_of(const AudioQueue& audio, const ingest::Frame& first,
+                                           const std::optional<clip::KeyDistance>& key) {
+    std::vector<clip::Extension> out;
+    if (audio.track()) out.push_back(clip::audio_extension(audio.words()));
+    if (!first.key() && key) out.push_back(clip::key_extension(*key));
+    return out;
+}
+
 }  // namespace
 
 struct ClipSession::Clip {
@@ -37,6 +47,7 @@ struct ClipSession::Clip {
     ingest::StreamFormat format;
     std::vector<seal::Recipient> recipients;
     std::unique_ptr<mux::FragmentWriter> writer;
+    std::optional<mux::AudioTrack> audio;  // as the init piece describes it
     OpenClip cut;
     BootTime first_dts;
     Micros usual_duration = kUnknownFrameDuration;
@@ -57,8 +68,12 @@ void ClipSession::begin_run(RunId run) {
     if (clip_) end(clip::EndReason::stream_lost, "a new run began").ignore();
     run_ = run;
     format_.reset();
+    last_key_.reset();
+    audio_.begin({});
     needs_key_ = true;
 }
+
+void ClipSession::set_audio(const ingest::AudioFormat& format) { audio_.begin(format); }
 
 void ClipSession::set_format(const ingest::StreamFormat& format) { format_ = format; }
 
@@ -93,7 +108,10 @@ Result<void> ClipSession::add_frame(const ingest::Frame& frame) {
         HD_TRY(settle_pending(frame.dts));
         Decision decision = decide_cut(clip_->cut, facts, plan_.limits);
         if (clip_->format != *format_) decision = {Cut::clip, clip::EndReason::codec_change};
-        if (decision.cut == Cut::clip) HD_TRY(close_clip(decision.reason, ""));
+        if (decision.cut == Cut::clip) {
+            meet(frame.pts);
+            HD_TRY(close_clip(decision.reason, ""));
+        }
         if (decision.cut == Cut::piece) {
             HD_TRY(close_piece());
             begins_piece = true;
@@ -110,6 +128,7 @@ Result<void> ClipSession::add_frame(const ingest::Frame& frame) {
         take_frame(clip_->cut, facts, begins_piece);
     }
     Clip& c = *clip_;
+    if (frame.key()) last_key_ = KeyPlace{frame.pts, c.header.clip};
     if (c.piece_frames == 0) {
         c.piece_begin = c.piece_end = frame.pts;
         c.piece_start = start_of(frame);
@@ -127,7 +146,10 @@ Result<void> ClipSession::open_clip(const ingest::Frame& first) {
     c->recipients = plan_.recipients;
     c->cut = begin_clip(facts_of(first));
     c->first_dts = first.dts;
+    c->audio = audio_.track();
     if (format_->frame_duration > Micros(0)) c->usual_duration = format_->frame_duration;
+    std::optional<clip::KeyDistance> key;
+    if (last_key_) key = clip::KeyDistance{last_key_->clip, first.pts - last_key_->pts};
     c->header = clip::ClipHeader{.clip = wiring_.new_clip_id(),
                                  .camera = plan_.camera,
                                  .hub = plan_.hub,
@@ -143,9 +165,10 @@ Result<void> ClipSession::open_clip(const ingest::Frame& first) {
                                  .encoder_why = format_->encoder_why,
                                  .policy_number = plan_.policy_number,
                                  .policy_hash = plan_.policy_hash,
-                                 .extensions = {}};
+                                 .extensions = extensions_of(audio_, first, key)};
     c->header_bytes = clip::encode_header(c->header);
-    HD_ASSIGN(c->writer, mux::FragmentWriter::begin(track_of(*format_), first.pts - first.dts));
+    HD_ASSIGN(c->writer,
+              mux::FragmentWriter::begin(track_of(*format_), first.pts - first.dts, c->audio));
     if (!wiring_.disk.offer(BeginClip{c->header}))
         return Error{ErrorCode::exhausted, "the disk queue is closed"};
     clip_ = std::move(c);
@@ -178,12 +201,22 @@ Result<void> ClipSession::settle_pending(std::optional<BootTime> next_dts) {
     // No clip claims more than the longest clip, even if its last picture stood for long.
     const BootTime latest = c.cut.begin + clip::kMaxClipLength;
     c.piece_end = std::min(std::max(c.piece_end, frame.pts + duration), latest);
-    last_end_ = c.piece_end;
+    last_end_ = std::max(last_end_.value_or(c.piece_end), c.piece_end);
     return c.writer->add({.bytes = frame.bytes,
                           .dts = frame.dts - c.first_dts,
                           .pts = frame.pts - c.first_dts,
                           .duration = duration,
                           .key = frame.key()});
+}
+
+// The next clip begins at `next`, with no frame between: the two share that instant, whatever
+// reordering does to the last picture's guessed end.
+void ClipSession::meet(BootTime next) {
+    Clip& c = *clip_;
+    const bool follows = next >= c.piece_begin && next - c.piece_end <= c.usual_duration;
+    if (!follows || c.piece_frames == 0 || next - c.cut.begin > clip::kMaxClipLength) return;
+    c.piece_end = next;
+    last_end_ = next;
 }
 
 Result<void> ClipSession::close_piece() {
@@ -204,6 +237,36 @@ Result<void> ClipSession::close_piece() {
     c.piece_frames = 0;
     const auto done = hand_over(identity, plain);
     c.writer->clear();
+    HD_TRY(done);
+    return close_audio();
+}
+
+// What was heard until the end of the piece of video that was just closed.
+Result<void> ClipSession::close_audio() {
+    Clip& c = *clip_;
+    const BootTime zero = c.header.boot_begin;
+    const auto units = audio_.take(zero - mux::kAudioPreroll, c.piece_end);
+    if (units.empty() || !c.audio || c.audio != audio_.track()) return {};
+    std::vector<mux::AudioSample> samples;
+    samples.reserve(units.size());
+    for (const AudioQueue::Unit& u : units)
+        samples.push_back({.bytes = u.bytes, .pts = u.pts - zero, .duration = u.duration});
+    const BootTime end = units.back().pts + units.back().duration;
+    const clip::PieceIdentity identity{.camera = plan_.camera,
+                                       .clip = c.header.clip,
+                                       .sequence = c.next_sequence++,
+                                       .kind = clip::PieceKind::audio,
+                                       .boot_begin = units.front().pts,
+                                       .boot_end = end,
+                                       .utc_begin = c.time.to_wall(units.front().pts),
+                                       .utc_end = c.time.to_wall(end),
+                                       .frames = static_cast<std::uint32_t>(units.size()),
+                                       .start = clip::PieceStart::none,
+                                       .extensions = {}};
+    Bytes plain = mux::audio_fragment(*c.audio, identity.sequence, samples);
+    ++c.cut.pieces;
+    const auto done = hand_over(identity, plain);
+    wipe(plain);
     return done;
 }
 
@@ -219,9 +282,8 @@ Result<void> ClipSession::hand_over(const clip::PieceIdentity& identity, ByteVie
 
 Result<void> ClipSession::close_clip(clip::EndReason reason, std::string_view detail) {
     auto done = close_piece();
-    const journal::Stamp when = clip_->time.stamp(last_end_.value_or(clip_->header.boot_begin));
     clip_.reset();
-    wiring_.disk.offer(EndClip{reason, std::string(detail), when});
+    wiring_.disk.offer(EndClip{reason, std::string(detail)});
     return done;
 }
 

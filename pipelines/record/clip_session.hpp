@@ -13,6 +13,7 @@
 #include "index/seal/key_file.hpp"
 #include "pipelines/ingest/frame.hpp"
 #include "pipelines/mux/fragment_writer.hpp"
+#include "pipelines/record/audio_queue.hpp"
 #include "pipelines/record/clip_cutter.hpp"
 #include "pipelines/record/disk_jobs.hpp"
 
@@ -52,6 +53,11 @@ class ClipSession {
     void begin_run(RunId run);
     // The clip is cut before the next frame if this differs from what is being written.
     void set_format(const ingest::StreamFormat& format);
+    // Of the run's sound; before its first frame.
+    void set_audio(const ingest::AudioFormat& format);
+    // Sound goes into pieces of its own, each behind the piece of video that it belongs to.
+    void add_audio(const ingest::AudioFrame& frame) { audio_.add(frame); }
+    const std::string& audio_words() const { return audio_.words(); }
     // invalid or corrupt: this stream cannot be recorded (its parameters make no MP4); the clip is
     // closed. exhausted: the disk queue is closed.
     Result<void> add(const ingest::Frame& frame);
@@ -75,6 +81,8 @@ class ClipSession {
     Result<void> open_clip(const ingest::Frame& first);
     Result<void> settle_pending(std::optional<BootTime> next_dts);
     Result<void> close_piece();
+    Result<void> close_audio();
+    void meet(BootTime next);
     Result<void> close_clip(clip::EndReason reason, std::string_view detail);
     Result<void> hand_over(const clip::PieceIdentity& identity, ByteView plain);
     Result<void> add_frame(const ingest::Frame& frame);
@@ -83,6 +91,13 @@ class ClipSession {
     Wiring wiring_;
     RunId run_;
     std::optional<ingest::StreamFormat> format_;
+    AudioQueue audio_;
+    // Where decoding can begin: of the run's newest key frame.
+    struct KeyPlace {
+        BootTime pts;
+        ClipId clip;
+    };
+    std::optional<KeyPlace> last_key_;
     std::unique_ptr<Clip> clip_;
     bool needs_key_ = true;
     std::uint64_t frames_ = 0, skipped_ = 0;

@@ -156,6 +156,13 @@ void Recorder::take(ingest::SourceEvent&& event) {
         w.session.set_format(*format);
         state_.encoder = format->encoder;
         state_.encoder_why = format->encoder_why;
+    } else if (const auto* heard = std::get_if<ingest::AudioFrame>(&event)) {
+        w.session.add_audio(*heard);
+    } else if (const auto* sound = std::get_if<ingest::AudioFormat>(&event)) {
+        w.session.set_audio(*sound);
+        if (std::exchange(state_.audio, w.session.audio_words()) != state_.audio)
+            log::info("camera.audio", "camera={} audio=\"{}\"", to_string(options_.camera),
+                      state_.audio);
     } else if (const auto* dropped = std::get_if<ingest::Dropped>(&event)) {
         take_dropped(*dropped);
     } else if (const auto* lost = std::get_if<ingest::Lost>(&event)) {
@@ -222,6 +229,8 @@ void Recorder::end_session(journal::GapCause cause, const std::string& detail,
     while (auto event = camera.has_frames ? w.ingress.pop(Micros(0)) : std::nullopt) {
         if (const auto* format = std::get_if<ingest::StreamFormat>(&*event))
             w.session.set_format(*format);
+        if (const auto* heard = std::get_if<ingest::AudioFrame>(&*event))
+            w.session.add_audio(*heard);
         const auto* frame = std::get_if<ingest::Frame>(&*event);
         if (frame && !w.session.add(*frame)) break;
     }

@@ -32,6 +32,10 @@ Json header_json(const clip::ClipHeader& h) {
              {"encoder_why", h.encoder_why},
              {"policy_number", h.policy_number},
              {"policy_sha256", to_hex(h.policy_hash)}};
+    if (const auto words = clip::audio_words(h.extensions)) out["audio"] = *words;
+    if (const auto key = clip::key_distance(h.extensions))
+        out["key_frame"] =
+            Json{{"clip", to_string(key->clip)}, {"before_us", key->distance.count()}};
     if (!h.extensions.empty()) out["extensions"] = extensions_json(h.extensions);
     return out;
 }
