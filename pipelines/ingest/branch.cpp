@@ -1,6 +1,10 @@
 #include "pipelines/ingest/branch.hpp"
 
+#include <algorithm>
+
 #include <fmt/format.h>
+
+#include "pipelines/ingest/encoder_lines.hpp"
 
 namespace hd::ingest {
 namespace {
@@ -8,27 +12,34 @@ namespace {
 constexpr const char* kSink =
     "appsink name=out sync=false async=false qos=false enable-last-sample=false wait-on-eos=false";
 
-// Without a queue decoding would run on the thread that reads the network; half a second is enough
-// for a busy moment, and then the newest picture matters more than the oldest.
-constexpr const char* kQueue =
-    "queue max-size-time=500000000 max-size-buffers=0 max-size-bytes=0 leaky=downstream";
+// Decoding has a thread of its own, and so has encoding. If the encoder is too slow, pictures are
+// left out behind the decoder, where no other picture needs them; eight are a third of a second.
+constexpr const char* kFeed =
+    "queue name=feed max-size-time=1000000000 max-size-buffers=0 max-size-bytes=0 leaky=downstream";
+constexpr const char* kRaw =
+    "queue name=raw max-size-time=0 max-size-buffers=8 max-size-bytes=0 leaky=downstream";
 
-// Constant quality suits scenes that stand still; zerolatency leaves B-frames out, so decode order
-// is display order.
-constexpr const char* kX264 =
-    "x264enc tune=zerolatency speed-preset=superfast pass=qual quantizer=24 key-int-max=100";
-constexpr const char* kOpenH264 = "openh264enc bitrate=2000000 gop-size=100 complexity=low";
+// Larger than this is encoded on no hub: it is what the smallest encoder takes.
+constexpr unsigned kUsualWidth = 1920, kUsualHeight = 1080, kUsualRate = 30;
 
-std::string keep(bool h264) {
-    return h264 ? "rtph264depay ! h264parse ! video/x-h264,stream-format=avc,alignment=au"
-                : "rtph265depay ! h265parse ! video/x-h265,stream-format=hvc1,alignment=au";
+const char* before_feed(std::string_view encoding) {
+    if (encoding == "JPEG") return "rtpjpegdepay";
+    return encoding == "H265" ? "rtph265depay ! h265parse" : "rtph264depay ! h264parse";
 }
 
-std::string decode(std::string_view encoding) {
-    if (encoding == "JPEG") return fmt::format("rtpjpegdepay ! {} ! jpegdec", kQueue);
-    if (encoding == "H265")
-        return fmt::format("rtph265depay ! h265parse ! {} ! avdec_h265", kQueue);
-    return fmt::format("rtph264depay ! h264parse ! {} ! avdec_h264", kQueue);
+const char* decoder(std::string_view encoding) {
+    if (encoding == "JPEG") return "jpegdec";
+    return encoding == "H265" ? "avdec_h265" : "avdec_h264";
+}
+
+EncodeTarget target_of(const link::RecorderSettings& s) {
+    EncodeTarget t;
+    t.max_width = std::min(s.max_width, kUsualWidth);
+    t.max_height = std::min(s.max_height, kUsualHeight);
+    t.frames_per_s = std::min(s.max_frames_per_s, kUsualRate);
+    t.kbit_per_s =
+        std::min(s.max_kbit_per_s, usual_kbit_per_s(t.max_width, t.max_height, t.frames_per_s));
+    return t;
 }
 
 }  // namespace
@@ -38,26 +49,26 @@ bool can_receive(std::string_view encoding, link::EncodeMode mode) {
            (encoding == "JPEG" && mode != link::EncodeMode::camera);
 }
 
-Result<Branch> plan_branch(std::string_view encoding, link::EncodeMode mode,
-                           const std::function<bool(const char*)>& installed) {
-    const bool coded = encoding == "H264" || encoding == "H265";
-    if (coded && mode != link::EncodeMode::hub)
-        return Branch{fmt::format("{} ! {}", keep(encoding == "H264"), kSink), "camera",
-                      "stream as sent"};
-    const bool x264 = installed("x264enc");
-    if (!x264 && !installed("openh264enc"))
-        return Error{ErrorCode::unavailable,
-                     "the hub has to encode, but neither x264enc nor openh264enc is installed"};
-    Branch out;
-    out.encoder = x264 ? "x264enc" : "openh264enc";
-    out.encoder_why =
-        coded ? "encode = \"hub\"; software, no hardware encoder was named"
-              : fmt::format("camera sends {}; software, no hardware encoder was named", encoding);
-    out.launch = fmt::format(
-        "{} ! videoconvert ! video/x-raw,format=I420 ! {} ! h264parse ! "
+std::string keep_branch(std::string_view encoding) {
+    return fmt::format(
+        "{} ! {}",
+        encoding == "H264"
+            ? "rtph264depay ! h264parse ! video/x-h264,stream-format=avc,alignment=au"
+            : "rtph265depay ! h265parse ! "
+              "video/x-h265,stream-format=hvc1,alignment=au",
+        kSink);
+}
+
+Result<std::string> encode_branch(std::string_view encoding, std::string_view element,
+                                  const link::RecorderSettings& settings) {
+    const auto line = encoder_line(element, target_of(settings));
+    if (!line)
+        return Error{ErrorCode::invalid, fmt::format("{}: not an encoder that we know", element)};
+    return fmt::format(
+        "{} ! {} ! {} ! {} ! {} ! {} name=enc {} ! {} ! h264parse ! "
         "video/x-h264,stream-format=avc,alignment=au ! {}",
-        decode(encoding), x264 ? kX264 : kOpenH264, kSink);
-    return out;
+        before_feed(encoding), kFeed, decoder(encoding), kRaw, line->before, element,
+        line->properties, line->after, kSink);
 }
 
 }  // namespace hd::ingest

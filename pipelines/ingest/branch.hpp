@@ -1,7 +1,6 @@
 // What stands between rtspsrc and the frame sink. Pure: strings in GStreamer's own launch notation.
 #pragma once
 
-#include <functional>
 #include <string>
 #include <string_view>
 
@@ -10,20 +9,22 @@
 
 namespace hd::ingest {
 
+// Names of elements in a branch.
+constexpr const char* kSinkName = "out";     // the appsink
+constexpr const char* kFeedName = "feed";    // the queue before the decoder
+constexpr const char* kRawName = "raw";      // the queue before the encoder
+constexpr const char* kEncoderName = "enc";  // the encoder
+
 // Video of these RTP encodings can be received: "H264", "H265", and "JPEG" unless the camera's own
 // stream has to be kept.
 bool can_receive(std::string_view rtp_encoding, link::EncodeMode mode);
 
-struct Branch {
-    std::string launch;   // from the RTP packets to "appsink name=out"
-    std::string encoder;  // "camera", or the encoder element
-    std::string encoder_why;
-};
+// The camera's own H.264 or H.265, from the RTP packets to the appsink.
+std::string keep_branch(std::string_view rtp_encoding);
 
-// `installed` says whether an element exists. unavailable: the hub has to encode and has no
-// software encoder. (Hardware encoders are chosen by the probe, and come here once the daemon names
-// one.)
-Result<Branch> plan_branch(std::string_view rtp_encoding, link::EncodeMode mode,
-                           const std::function<bool(const char*)>& installed);
+// Decodes and encodes again with `element` (pipelines/ingest/encoder_lines.hpp), within the limits
+// of the settings. invalid: an encoder that we do not know.
+Result<std::string> encode_branch(std::string_view rtp_encoding, std::string_view element,
+                                  const link::RecorderSettings& settings);
 
 }  // namespace hd::ingest

@@ -12,8 +12,7 @@ constexpr const char* kRpiEncoderNode = "/dev/video11";
 constexpr const char* kRockchipNode = "/dev/mpp_service";
 constexpr const char* kTegraNodes[] = {"/dev/v4l2-nvenc", "/dev/nvhost-msenc"};
 
-constexpr const char* kNv12 = "videoconvert ! video/x-raw,format=NV12";
-constexpr const char* kI420 = "videoconvert ! video/x-raw,format=I420";
+constexpr std::uint64_t k1080p30 = 1920ull * 1080 * 30;
 
 bool has(const std::vector<std::string>& list, std::string_view value) {
     return std::find(list.begin(), list.end(), value) != list.end();
@@ -38,51 +37,19 @@ bool is_orin_nano(const BoardFacts& b) {
            is_like(b, "p3767-0004") || is_like(b, "p3767-0005");
 }
 
-Candidate raspberry() {
-    // Without a level the driver refuses to stream, without repeat_sequence_header later clips have
-    // no parameter sets.
-    return {"v4l2h264enc",
-            true,
-            "videoconvert ! video/x-raw,format=NV12,colorimetry=bt709",
-            "extra-controls=controls,video_bitrate=2000000,h264_i_frame_period=50,"
-            "repeat_sequence_header=1",
-            "video/x-h264,level=(string)4",
-            "Raspberry Pi before 5"};
-}
-
-Candidate jetson() {
-    // It takes video memory only.
-    return {"nvv4l2h264enc",
-            true,
-            "nvvidconv ! video/x-raw(memory:NVMM),format=NV12",
-            "bitrate=2000000 iframeinterval=50 idrinterval=50 insert-sps-pps=true",
-            "video/x-h264,stream-format=byte-stream",
-            "Jetson with an encoder"};
-}
-
-Candidate rockchip() {
-    return {"mpph264enc",       true, kNv12, "bps=2000000 gop=50 header-mode=1", "video/x-h264",
-            "Rockchip with mpp"};
-}
+constexpr const char* kNoEncoder5 = "Raspberry Pi 5 has no H.264 encoder";
 
 void add_render_node(EncoderPlan& plan) {
-    const auto add = [&](const char* element, const char* properties) {
-        plan.candidates.push_back(
-            {element, true, kNv12, properties, "video/x-h264", "a GPU render node exists"});
-    };
-    add("vah264enc", "bitrate=2000 key-int-max=50");
-    add("vah264lpenc", "bitrate=2000 key-int-max=50");
-    add("qsvh264enc", "bitrate=2000 gop-size=50");
-    add("vaapih264enc", "bitrate=2000 keyframe-period=50");
+    // vaapi comes last: it is the old driver stack, whose faults end the process.
+    for (const char* element : {"vah264enc", "vah264lpenc", "qsvh264enc", "vaapih264enc"})
+        plan.candidates.push_back({element, true, "a GPU render node exists"});
+    // No datasheet has one number for all of them; the smallest of the last ten years do more.
+    plan.hardware = {4 * k1080p30, "assumed for a PC: 4 x 1080p30"};
 }
 
 void add_software(EncoderPlan& plan) {
-    plan.candidates.push_back({"x264enc", false, kI420,
-                               "bitrate=2000 key-int-max=50 tune=zerolatency "
-                               "speed-preset=ultrafast",
-                               "video/x-h264", "software"});
-    plan.candidates.push_back(
-        {"openh264enc", false, kI420, "bitrate=2000000 gop-size=50", "video/x-h264", "software"});
+    plan.candidates.push_back({"x264enc", false, "software"});
+    plan.candidates.push_back({"openh264enc", false, "software"});
 }
 
 void exclude(EncoderPlan& plan, const char* element, std::string why) {
@@ -97,17 +64,32 @@ void add_jetson(EncoderPlan& plan, const BoardFacts& board) {
         exclude(plan, "nvv4l2h264enc", "Orin Nano has no encoder, and probing one can hang it");
     else if (!node)
         exclude(plan, "nvv4l2h264enc", "no /dev/v4l2-nvenc or /dev/nvhost-msenc");
-    else
-        plan.candidates.push_back(jetson());
+    else {
+        plan.candidates.push_back({"nvv4l2h264enc", true, "Jetson with an encoder"});
+        // The smallest of them, the Nano, does 4 x 1080p30 (its data sheet).
+        plan.hardware = {4 * k1080p30, "Jetson Nano's data sheet: 4 x 1080p30"};
+    }
+}
+
+std::string defect_of(const BoardFacts& board, std::string_view node) {
+    for (const auto& [path, defect] : board.defects)
+        if (path == node) return defect;
+    return {};
 }
 
 void add_raspberry(EncoderPlan& plan, const BoardFacts& board) {
-    if (is_raspberry_5(board))
-        exclude(plan, "v4l2h264enc", "Raspberry Pi 5 has no H.264 encoder");
-    else if (!has(board.nodes, kRpiEncoderNode))
-        exclude(plan, "v4l2h264enc", "no /dev/video11");
-    else
-        plan.candidates.push_back(raspberry());
+    if (is_raspberry_5(board)) return exclude(plan, "v4l2h264enc", kNoEncoder5);
+    if (!has(board.nodes, kRpiEncoderNode)) return exclude(plan, "v4l2h264enc", "no /dev/video11");
+    if (const std::string defect = defect_of(board, kRpiEncoderNode); !defect.empty())
+        return exclude(plan, "v4l2h264enc", fmt::format("/dev/video11: {}", defect));
+    plan.candidates.push_back({"v4l2h264enc", true, "Raspberry Pi before 5"});
+    plan.hardware = {k1080p30, "Raspberry Pi up to 4: 1080p30 in total"};
+}
+
+void add_rockchip(EncoderPlan& plan, const BoardFacts& board) {
+    if (!has(board.nodes, kRockchipNode)) return exclude(plan, "mpph264enc", "no /dev/mpp_service");
+    plan.candidates.push_back({"mpph264enc", true, "Rockchip with mpp"});
+    plan.hardware = {2 * k1080p30, "assumed for a Rockchip: 2 x 1080p30"};
 }
 
 }  // namespace
@@ -118,6 +100,8 @@ const std::vector<std::string>& device_nodes_of_interest() {
     return nodes;
 }
 
+bool is_v4l2_node(std::string_view node) { return node == kRpiEncoderNode; }
+
 EncoderPlan plan_encoders(const BoardFacts& board) {
     EncoderPlan plan;
     if (is_raspberry(board)) {
@@ -125,10 +109,7 @@ EncoderPlan plan_encoders(const BoardFacts& board) {
     } else if (is_like(board, "nvidia,tegra") || is_like(board, "nvidia,p37")) {
         add_jetson(plan, board);
     } else if (is_like(board, "rockchip,")) {
-        if (has(board.nodes, kRockchipNode))
-            plan.candidates.push_back(rockchip());
-        else
-            exclude(plan, "mpph264enc", "no /dev/mpp_service");
+        add_rockchip(plan, board);
     } else if (has(board.nodes, kRenderNode)) {
         add_render_node(plan);
     } else {
@@ -139,22 +120,28 @@ EncoderPlan plan_encoders(const BoardFacts& board) {
 }
 
 EncoderChoice choose_encoder(const EncoderPlan& plan, const std::vector<ProbeResult>& results) {
-    std::string failed;
+    EncoderChoice out;
+    std::string first, failed;
     for (const Candidate& c : plan.candidates) {
         const auto result = std::find_if(results.begin(), results.end(), [&](const ProbeResult& r) {
             return r.element == c.element;
         });
         if (result == results.end()) continue;
-        if (result->works) {
-            std::string why = fmt::format("{}; gave {} frames in {} ms", c.why, result->frames,
-                                          result->took.count() / 1000);
-            if (!c.hardware && !plan.excluded.empty())
-                why += fmt::format("; {}: {}", plan.excluded[0].element, plan.excluded[0].why);
-            return {c, why + failed};
+        if (!result->works) {
+            failed += fmt::format("; {}: {}", c.element, result->detail);
+            continue;
         }
-        failed += fmt::format("; {}: {}", c.element, result->detail);
+        out.encoders.push_back(c.element);
+        if (first.empty())
+            first = fmt::format("{} gave {} pictures in {} ms", c.why, result->frames,
+                                result->took.count() / 1000);
+        if (c.hardware) out.hardware = plan.hardware;
+        if (!c.hardware && out.software_pixels_per_s == 0)
+            out.software_pixels_per_s = result->pixels_per_s / 2;
     }
-    return {std::nullopt, "no encoder works" + failed};
+    for (const Excluded& e : plan.excluded) failed += fmt::format("; {}: {}", e.element, e.why);
+    out.why = (first.empty() ? "no encoder works" : first) + failed;
+    return out;
 }
 
 }  // namespace hd::ingest

@@ -9,8 +9,10 @@ namespace {
 
 class GstSource final : public Source {
   public:
-    GstSource(const link::RecorderSettings& settings, Clock& clock, Ingress& ingress)
-        : clock_(clock), session_(std::make_unique<RtspSession>(settings, clock, ingress)) {}
+    GstSource(const link::RecorderSettings& settings, Clock& clock, Ingress& ingress,
+              std::shared_ptr<EncoderDesk> desk)
+        : clock_(clock),
+          session_(std::make_unique<RtspSession>(settings, clock, ingress, std::move(desk))) {}
     ~GstSource() override { stop(clock_.boot() + std::chrono::seconds(2)).ignore(); }
 
     Result<void> start() override { return session_->start(); }
@@ -54,8 +56,8 @@ Result<void> init_gstreamer() {
 }
 
 std::unique_ptr<Source> make_gst_source(const link::RecorderSettings& settings, Clock& clock,
-                                        Ingress& ingress) {
-    return std::make_unique<GstSource>(settings, clock, ingress);
+                                        Ingress& ingress, std::shared_ptr<EncoderDesk> desk) {
+    return std::make_unique<GstSource>(settings, clock, ingress, std::move(desk));
 }
 
 }  // namespace hd::ingest

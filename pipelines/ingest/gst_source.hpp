@@ -9,6 +9,6 @@ namespace hd::ingest {
 
 // As make_rtsp_source().
 std::unique_ptr<Source> make_gst_source(const link::RecorderSettings& settings, Clock& clock,
-                                        Ingress& ingress);
+                                        Ingress& ingress, std::shared_ptr<EncoderDesk> desk);
 
 }  // namespace hd::ingest

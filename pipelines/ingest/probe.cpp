@@ -4,6 +4,7 @@
 #include <array>
 #include <atomic>
 #include <csignal>
+#include <cstdio>
 #include <ostream>
 
 #include <fcntl.h>
@@ -15,6 +16,7 @@
 
 #include "index/base/clock.hpp"
 #include "pipelines/ingest/board_facts.hpp"
+#include "pipelines/ingest/encoder_lines.hpp"
 #include "pipelines/ingest/gst_handles.hpp"
 #include "pipelines/ingest/source.hpp"
 
@@ -23,6 +25,8 @@ namespace {
 
 // After SIGKILL a process that sits in a driver may not die; we do not wait for it for ever.
 constexpr Micros kBurial = std::chrono::milliseconds(500);
+// Software is measured with pictures of this size.
+constexpr unsigned kMeasuredWidth = 1280, kMeasuredHeight = 720;
 
 std::string json_text(std::string_view text) {
     std::string out = "\"";
@@ -36,41 +40,59 @@ std::string json_text(std::string_view text) {
     return out + "\"";
 }
 
-// What a child writes to its parent: frames, then a phrase.
+// Frames that came out, and when.
+struct Counted {
+    std::atomic<int> frames{0};
+    std::atomic<std::int64_t> first_us{0}, last_us{0};
+
+    static void on_frame(GstElement*, GstBuffer*, GstPad*, gpointer counted) {
+        auto& c = *static_cast<Counted*>(counted);
+        c.last_us = g_get_monotonic_time();
+        if (c.frames++ == 0) c.first_us = c.last_us.load();
+    }
+    std::int64_t micros_per_frame() const {
+        return frames > 1 ? (last_us - first_us) / (frames - 1) : 0;
+    }
+};
+
+// Software is also measured, at the size that the budget is spoken of.
+std::string probe_line(const Candidate& c, const EncoderLine& line) {
+    return fmt::format(
+        "videotestsrc num-buffers={} pattern=ball ! "
+        "video/x-raw,format=I420,width={},height={},framerate=25/1 ! {} ! {} {} ! {} ! h264parse ! "
+        "fakesink name=end signal-handoffs=true sync=false async=false",
+        kProbeFrames, c.hardware ? 640 : kMeasuredWidth, c.hardware ? 480 : kMeasuredHeight,
+        line.before, c.element, line.properties, line.after);
+}
+
+// What a child writes to its parent: frames, microseconds a frame, then a phrase.
 std::string encode_frames(const Candidate& c) {
-    if (auto ready = init_gstreamer(); !ready) return "0 " + ready.error().what;
+    if (auto ready = init_gstreamer(); !ready) return "0 0 " + ready.error().what;
     const GstElementPtr encoder = make_element(c.element.c_str());
-    if (!encoder) return "0 not installed";
-    const std::string line = fmt::format(
-        "videotestsrc num-buffers={} pattern=snow ! video/x-raw,width=640,height=480,framerate=25/1"
-        " ! {} ! {} {} ! {} ! h264parse ! fakesink name=end signal-handoffs=true sync=false "
-        "async=false",
-        kProbeFrames, c.before, c.element, c.properties, c.after);
+    if (!encoder) return "0 0 not installed";
+    const auto how = encoder_line(c.element, EncodeTarget{});
+    if (!how) return "0 0 not an encoder that we know";
     GError* raw = nullptr;
-    GstElement* made = gst_parse_launch(line.c_str(), &raw);
+    GstElement* made = gst_parse_launch(probe_line(c, *how).c_str(), &raw);
     const GErrorPtr error{raw};
     if (made) gst_object_ref_sink(made);
     const GstElementPtr pipeline{made};
-    if (!pipeline || error) return fmt::format("0 {}", error ? error->message : "does not link");
-    std::atomic<int> frames{0};
+    if (!pipeline || error) return fmt::format("0 0 {}", error ? error->message : "does not link");
+    Counted counted;
     const GstElementPtr end{gst_bin_get_by_name(GST_BIN(pipeline.get()), "end")};
-    g_signal_connect(end.get(), "handoff",
-                     G_CALLBACK(+[](GstElement*, GstBuffer*, GstPad*, gpointer count) {
-                         ++*static_cast<std::atomic<int>*>(count);
-                     }),
-                     &frames);
+    g_signal_connect(end.get(), "handoff", G_CALLBACK(&Counted::on_frame), &counted);
     gst_element_set_state(pipeline.get(), GST_STATE_PLAYING);
     const GstBusPtr bus{gst_element_get_bus(pipeline.get())};
     GstMessage* message = gst_bus_timed_pop_filtered(
         bus.get(), GST_CLOCK_TIME_NONE,
         static_cast<GstMessageType>(GST_MESSAGE_ERROR | GST_MESSAGE_EOS));
+    std::string words = "end of stream";
     if (message && GST_MESSAGE_TYPE(message) == GST_MESSAGE_ERROR) {
         GError* why = nullptr;
         gst_message_parse_error(message, &why, nullptr);
-        return fmt::format(
-            "{} {}", frames.load(), GErrorPtr { why } -> message);
+        words = GErrorPtr { why } -> message;
     }
-    return fmt::format("{} end of stream", frames.load());
+    return fmt::format("{} {} {}", counted.frames.load(), counted.micros_per_frame(), words);
 }
 
 // Never returns. Drivers print to the terminal whether they work or not, so it is taken away.
@@ -102,6 +124,21 @@ void bury(pid_t child) {
         clock.sleep_until(clock.boot() + std::chrono::milliseconds(5));
 }
 
+// "12 1700 end of stream"
+void read_answer(const std::string& text, ProbeResult& out) {
+    int micros = 0, words_at = 0;
+    if (std::sscanf(text.c_str(), "%d %d %n", &out.frames, &micros, &words_at) < 2) return;
+    out.works = out.frames == kProbeFrames;
+    if (out.works && micros > 0)
+        out.pixels_per_s = std::uint64_t{kMeasuredWidth} * kMeasuredHeight * 1'000'000 /
+                           static_cast<std::uint64_t>(micros);
+    const std::string words = text.substr(static_cast<std::size_t>(words_at));
+    out.detail = out.works ? "works"
+                 : words == "end of stream"
+                     ? fmt::format("gave {} of {} frames", out.frames, kProbeFrames)
+                     : words;
+}
+
 }  // namespace
 
 ProbeResult probe_encoder(const Candidate& candidate, Micros deadline) {
@@ -129,19 +166,12 @@ ProbeResult probe_encoder(const Candidate& candidate, Micros deadline) {
         out.detail = in_time ? "its process died" : "hangs";
         return out;
     }
-    const std::size_t space = std::min(text.find(' '), text.size() - 1);
-    out.frames = std::atoi(text.c_str());
-    out.works = out.frames == kProbeFrames;
-    const std::string words = text.substr(space + 1);
-    const bool ended = words == "end of stream";
-    out.detail = out.works ? "works"
-                 : ended   ? fmt::format("gave {} of {} frames", out.frames, kProbeFrames)
-                           : words;
+    read_answer(text, out);
     return out;
 }
 
 int run_probe(std::ostream& out) {
-    const BoardFacts board = read_board_facts(real_file_system());
+    const BoardFacts board = read_board_facts(real_file_system(), v4l2_defect);
     std::string nodes;
     for (const std::string& n : board.nodes) nodes += (nodes.empty() ? "" : ",") + json_text(n);
     out << fmt::format(R"({{"board":{{"model":{},"nodes":[{}]}}}})", json_text(board.model), nodes)
@@ -161,15 +191,17 @@ int run_probe(std::ostream& out) {
                    json_text(r.detail))
             << "\n"
             << std::flush;
-        if (r.works) break;
     }
     const EncoderChoice choice = choose_encoder(plan, results);
-    out << fmt::format(R"({{"choice":{{"encoder":{},"hardware":{},"why":{}}}}})",
-                       choice.encoder ? json_text(choice.encoder->element) : "null",
-                       choice.encoder && choice.encoder->hardware, json_text(choice.why))
+    std::string names;
+    for (const std::string& e : choice.encoders) names += (names.empty() ? "" : ",") + json_text(e);
+    out << fmt::format(
+               R"({{"choice":{{"encoders":[{}],"why":{},"hardware_pixels_per_s":{},"hardware_why":{},"software_pixels_per_s":{}}}}})",
+               names, json_text(choice.why), choice.hardware.pixels_per_s,
+               json_text(choice.hardware.why), choice.software_pixels_per_s)
         << "\n"
         << std::flush;
-    return choice.encoder ? 0 : 1;
+    return choice.encoders.empty() ? 1 : 0;
 }
 
 }  // namespace hd::ingest

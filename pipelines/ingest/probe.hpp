@@ -18,9 +18,8 @@ constexpr int kProbeFrames = 12;
 ProbeResult probe_encoder(const Candidate& candidate, Micros deadline = kProbeDeadline);
 
 // Reads the board's facts, probes each candidate and writes one JSON object a line to `out`:
-// {"board":...}, {"excluded":...}, {"probed":...} for each candidate and {"choice":...}. Stops at
-// the first one that works. Returns the exit code of the program: 0 something encodes, 1 nothing
-// does.
+// {"board":...}, {"excluded":...}, {"probed":...} for each candidate and {"choice":...}. Returns
+// the exit code of the program: 0 something encodes, 1 nothing does.
 int run_probe(std::ostream& out);
 
 }  // namespace hd::ingest

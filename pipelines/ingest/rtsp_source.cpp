@@ -13,10 +13,12 @@ namespace {
 // it and encodes again.
 class AutoSource final : public Source {
   public:
-    AutoSource(const link::RecorderSettings& settings, Clock& clock, Ingress& ingress)
+    AutoSource(const link::RecorderSettings& settings, Clock& clock, Ingress& ingress,
+               std::shared_ptr<EncoderDesk> desk)
         : settings_(settings),
           clock_(clock),
           ingress_(ingress),
+          desk_(std::move(desk)),
           lean_(make_lean_source(settings, clock, ingress, [this] { hand_over(); })) {}
     ~AutoSource() override { stop(clock_.boot() + std::chrono::seconds(2)).ignore(); }
 
@@ -48,7 +50,7 @@ class AutoSource final : public Source {
     void hand_over() {
         const std::lock_guard lock(mutex_);
         if (stopping_) return;
-        gst_ = make_gst_source(settings_, clock_, ingress_);
+        gst_ = make_gst_source(settings_, clock_, ingress_, desk_);
         if (auto started = gst_->start(); !started)
             ingress_.push(Lost{journal::GapCause::encoder, started.error().what});
     }
@@ -56,6 +58,7 @@ class AutoSource final : public Source {
     const link::RecorderSettings settings_;
     Clock& clock_;
     Ingress& ingress_;
+    const std::shared_ptr<EncoderDesk> desk_;
     std::unique_ptr<Source> lean_;
 
     mutable std::mutex mutex_;     // Held while gst_ is made. Lock order: before the sources'.
@@ -101,13 +104,15 @@ class Refused final : public Source {
 }  // namespace
 
 std::unique_ptr<Source> make_rtsp_source(const link::RecorderSettings& settings, Clock& clock,
-                                         Ingress& ingress) {
+                                         Ingress& ingress, std::shared_ptr<EncoderDesk> desk) {
+    desk->begin(settings, clock.boot());
     const auto reader = choose_reader(settings);
     if (!reader) return std::make_unique<Refused>(reader.error());
-    if (*reader == Reader::gstreamer) return make_gst_source(settings, clock, ingress);
+    if (*reader == Reader::gstreamer || desk->needed())
+        return make_gst_source(settings, clock, ingress, std::move(desk));
     const bool may_encode = settings.reader == link::RtspReader::automatic &&
                             settings.encode != link::EncodeMode::camera;
-    if (may_encode) return std::make_unique<AutoSource>(settings, clock, ingress);
+    if (may_encode) return std::make_unique<AutoSource>(settings, clock, ingress, std::move(desk));
     return make_lean_source(settings, clock, ingress, {});
 }
 

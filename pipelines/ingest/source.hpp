@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "index/base/clock.hpp"
+#include "pipelines/ingest/encoder_desk.hpp"
 #include "pipelines/ingest/ingress.hpp"
 #include "pipelines/link/settings.hpp"
 
@@ -53,12 +54,15 @@ class Source {
 Result<void> init_gstreamer();
 
 // Which reader these settings lead to, as far as the settings tell: with `automatic` a camera that
-// offers JPEG only is handed on to GStreamer after its DESCRIBE.
+// offers JPEG only is handed on to GStreamer after its DESCRIBE, and so is one whose
+// stream turned out to be over its limits.
 enum class Reader : std::uint8_t { lean, gstreamer };
 Result<Reader> choose_reader(const link::RecorderSettings& settings);
 
-// `clock` and `ingress` must outlive the source. settings.encode == hub decodes and encodes again.
+// `clock` and `ingress` must outlive the source; `desk` goes from one session to the next. If it
+// says that the hub has to encode, or the camera sends JPEG, the video is decoded and encoded
+// again.
 std::unique_ptr<Source> make_rtsp_source(const link::RecorderSettings& settings, Clock& clock,
-                                         Ingress& ingress);
+                                         Ingress& ingress, std::shared_ptr<EncoderDesk> desk);
 
 }  // namespace hd::ingest
