@@ -5,20 +5,9 @@
 #include <optional>
 #include <string>
 
-#include "index/base/clock.hpp"
-#include "index/base/files.hpp"
-#include "index/journal/camera_journal.hpp"
+#include "index/journal/clock_log.hpp"
 
 namespace hd::daemon {
-
-// Slewing by NTP moves at most 0.5 ms a second; a tenth of a second within one look is a step.
-constexpr Micros kClockStepThreshold = std::chrono::milliseconds(100);
-
-// What to write down, if anything. `last` is the newest record of clock.log. Pure.
-std::optional<journal::ClockRecord> clock_change(const std::optional<journal::ClockRecord>& last,
-                                                 const journal::Stamp& now);
-
-journal::Stamp stamp_now(Clock& clock);
 
 class ClockKeeper {
   public:
@@ -26,6 +15,10 @@ class ClockKeeper {
     static Result<ClockKeeper> open(FileSystem& fs, Clock& clock, const std::string& path);
     // The record that was written, if the clock was stepped or became synchronised. Durable.
     Result<std::optional<journal::ClockRecord>> look();
+
+    // The present, by the offset in the log: what the daemon writes into journals meets what
+    // recorders write into clips.
+    journal::Stamp now() const;
 
   private:
     ClockKeeper(Clock& clock, journal::Writer writer)

@@ -1,10 +1,15 @@
 #include "gateway/daemon/journal_keeper.hpp"
 
+#include <algorithm>
 #include <type_traits>
+
+#include "index/clip/clip_format.hpp"
 
 namespace hd::daemon {
 
 using journal::CameraRecord;
+using journal::GapCause;
+using journal::Stamp;
 
 Result<JournalKeeper> JournalKeeper::open(FileSystem& fs, std::string path, CameraId camera) {
     HD_TRY(fs.make_folders(parent_folder(path), 0700));
@@ -26,20 +31,39 @@ Result<void> JournalKeeper::catch_up() {
     return {};
 }
 
+// By BOOTTIME within a boot; boots follow each other as the journal met them.
+bool JournalKeeper::is_after(const Stamp& a, const Stamp& b) const {
+    if (a.boot == b.boot) return a.at > b.at;
+    return std::ranges::find(boots_, a.boot) > std::ranges::find(boots_, b.boot);
+}
+
+void JournalKeeper::take_gap(const journal::GapBegan& gap) {
+    if (!open_) open_ = Open{.first = gap.when, .cause = gap.cause};
+    if (is_after(open_->first, gap.when))
+        open_->first = gap.when;  // Something was lost after all; the cause is the later one's.
+    else
+        open_->cause = gap.cause;
+}
+
 void JournalKeeper::take(const CameraRecord& record) {
     std::visit(
         [this](const auto& r) {
             using T = std::decay_t<decltype(r)>;
-            last_stamp_ = r.when;
+            if (std::ranges::find(boots_, r.when.boot) == boots_.end())
+                boots_.push_back(r.when.boot);
             if constexpr (std::is_same_v<T, journal::Configured>) {
                 name_ = r.name;
                 disabled_ = false;
+                if (!edge_) edge_ = r.when;
             } else if constexpr (std::is_same_v<T, journal::Disabled>) {
                 disabled_ = true;
             } else if constexpr (std::is_same_v<T, journal::GapBegan>) {
-                gap_open_ = true;
+                take_gap(r);
             } else if constexpr (std::is_same_v<T, journal::GapEnded>) {
-                gap_open_ = false;
+                open_.reset();
+                edge_ = r.when;
+            } else if constexpr (std::is_same_v<T, journal::ClipClosed>) {
+                if (!edge_ || is_after(r.when, *edge_)) edge_ = r.when;
             }
         },
         record);
@@ -52,24 +76,54 @@ Result<void> JournalKeeper::write(const CameraRecord& record) {
     return catch_up();
 }
 
-Result<void> JournalKeeper::configured(const journal::Stamp& when, const std::string& name) {
-    HD_TRY(catch_up());
-    if (!disabled_ && name_ == name && !name.empty()) return {};
-    return write(journal::Configured{.when = when, .camera = camera_, .name = name});
+Result<void> JournalKeeper::begin_gap(const Stamp& when, GapCause cause,
+                                      const std::string& detail) {
+    HD_TRY(write(journal::GapBegan{.when = when, .cause = cause, .detail = detail}));
+    marks_.push_back({.open = true, .when = when, .cause = cause, .detail = detail});
+    return {};
 }
 
-Result<void> JournalKeeper::disabled(const journal::Stamp& when) {
+Result<void> JournalKeeper::configured(const Stamp& now, const std::string& name) {
+    HD_TRY(catch_up());
+    const bool first = !edge_, again = disabled_;
+    if (!again && name_ == name && !name.empty()) return {};
+    HD_TRY(write(journal::Configured{.when = now, .camera = camera_, .name = name}));
+    if (first) return begin_gap(now, GapCause::restart, "not recorded before");
+    if (again && open_ && open_->cause == GapCause::disabled)
+        return begin_gap(now, GapCause::restart, "enabled again");
+    return {};
+}
+
+Result<void> JournalKeeper::disabled(const Stamp& now) {
     HD_TRY(catch_up());
     if (disabled_ || name_.empty()) return {};
-    HD_TRY(write(journal::Disabled{.when = when}));
-    return gap_began(when, journal::GapCause::disabled, "disabled by the owner");
+    HD_TRY(write(journal::Disabled{.when = now}));
+    if (open_ && open_->cause == GapCause::disabled) return {};
+    return begin_gap(now, GapCause::disabled, "disabled by the owner");
 }
 
-Result<void> JournalKeeper::gap_began(const journal::Stamp& when, journal::GapCause cause,
-                                      std::string detail) {
+Result<void> JournalKeeper::video_ended(const std::optional<VideoSpan>& newest, GapCause cause,
+                                        const std::string& detail) {
     HD_TRY(catch_up());
-    if (gap_open_) return {};
-    return write(journal::GapBegan{.when = when, .cause = cause, .detail = std::move(detail)});
+    if (!edge_) return {};
+    if (!open_) {
+        const bool files_know_more = newest && is_after(newest->end, *edge_);
+        return begin_gap(files_know_more ? newest->end : *edge_, cause, detail);
+    }
+    if (!newest) return {};
+    if (is_after(newest->end, open_->first)) {
+        // Its recorder died after the first durable frame and before it could say so.
+        HD_TRY(write(journal::GapEnded{.when = newest->begin}));
+        marks_.push_back({.open = false, .when = newest->begin, .cause = cause, .detail = {}});
+        return begin_gap(newest->end, cause, detail);
+    }
+    // The power took the end of a clip that a failing disk had not made durable. (What is further
+    // away is not the video before this gap: somebody deleted that.)
+    const Stamp first = open_->first;
+    if (newest->end.boot == first.boot && newest->end.at < first.at &&
+        first.at - newest->end.at <= clip::kMaxClipLength)
+        return begin_gap(newest->end, open_->cause, "the end of a clip was lost");
+    return {};
 }
 
 }  // namespace hd::daemon

@@ -1,53 +1,112 @@
 #include "gateway/daemon/last_video.hpp"
 
 #include <algorithm>
+#include <set>
+#include <vector>
 
 #include "index/clip/clip_reader.hpp"
+#include "index/clip/clip_writer.hpp"
 
 namespace hd::daemon {
+namespace {
 
-std::optional<journal::Stamp> video_end_of(FileSystem& fs, const std::string& path) {
+constexpr Micros kDay = std::chrono::hours(24);
+// Clips that follow the journal's edge by name. One, unless a crash came at an odd moment.
+constexpr int kMostFollowing = 4;
+constexpr std::string_view kPart = ".part";
+
+VideoSpan span_of(const clip::ClipSummary& s) {
+    return {.begin = {s.boot, s.boot_begin, s.utc_begin, s.quality},
+            .end = {s.boot, s.boot_end, s.utc_end, s.quality}};
+}
+
+std::optional<VideoSpan> video_of(FileSystem& fs, const std::string& path, const BootId& boot) {
     if (auto summary = clip::read_summary(fs, path); summary) {
         if (summary->frames == 0) return std::nullopt;
-        return journal::Stamp{.boot = summary->boot,
-                              .at = summary->boot_end,
-                              .utc = summary->utc_end,
-                              .quality = summary->quality};
+        return span_of(*summary);
     }
-    auto walk = clip::walk(fs, path, clip::WalkDepth::heads);
-    if (!walk) return std::nullopt;
-    std::optional<journal::Stamp> out;
-    for (const clip::PieceEntry& piece : walk->table) {
-        if (piece.identity.kind == clip::PieceKind::init) continue;
-        if (out && piece.identity.boot_end <= out->at) continue;
-        out = journal::Stamp{.boot = walk->header.header.boot,
-                             .at = piece.identity.boot_end,
-                             .utc = piece.identity.utc_end,
-                             .quality = walk->header.header.quality};
+    if (!path.ends_with(kPart)) return std::nullopt;
+    auto walked = clip::walk(fs, path, clip::WalkDepth::heads);
+    // A power cut may leave a last piece with a head and without its bytes; recovery looks at the
+    // hashes, so this does too.
+    if (walked && walked->header.header.boot != boot)
+        walked = clip::walk(fs, path, clip::WalkDepth::hashes);
+    if (!walked) return std::nullopt;
+    const clip::ClipSummary summary = clip::summarise(walked->header.header, walked->table,
+                                                      WallTime{}, clip::EndReason::recovered, "");
+    if (summary.frames == 0) return std::nullopt;
+    return span_of(summary);
+}
+
+// The two newest by name, and those in which the journal's last word and the present lie: a clock
+// that was stepped puts clips into days that are not the newest.
+std::set<std::string> days_to_read(FileSystem& fs, const std::string& folder,
+                                   const std::optional<journal::Stamp>& edge,
+                                   const journal::Stamp& now) {
+    std::set<std::string> days;
+    const auto entries = fs.list(folder);
+    if (!entries) return days;
+    std::set<std::string> there;
+    for (const FileEntry& entry : *entries)
+        if (entry.is_folder) there.insert(entry.name);
+    int newest = 2;
+    for (auto day = there.rbegin(); day != there.rend() && newest > 0; ++day, --newest)
+        days.insert(*day);
+    std::vector<WallTime> moments{now.utc, now.utc - kDay};
+    if (edge) moments.insert(moments.end(), {edge->utc, edge->utc + kDay});
+    for (const WallTime t : moments)
+        if (t.us >= 0 && there.contains(to_date(t))) days.insert(to_date(t));
+    return days;
+}
+
+// Unfinished ones, the newest by name, and the first few that follow `edge`.
+std::vector<std::string> files_to_read(FileSystem& fs, const std::string& clips,
+                                       const std::string& day,
+                                       const std::optional<journal::Stamp>& edge) {
+    std::vector<std::string> out;
+    const auto files = fs.list(join(clips, day));
+    if (!files) return out;
+    std::string newest;
+    int following = 0;
+    for (const FileEntry& file : *files) {
+        const std::string path = join(day, file.name);
+        const auto name = clip::parse_clip_path(path);
+        if (!name) continue;
+        const bool part = path.ends_with(kPart);
+        const bool follows =
+            !part && edge && name->name_time >= edge->utc && following < kMostFollowing;
+        if (follows) ++following;
+        if (part || follows) out.push_back(path);
+        if (!part) newest = path;
     }
+    if (!newest.empty()) out.push_back(newest);
     return out;
 }
 
-std::optional<journal::Stamp> last_video(FileSystem& fs, const std::string& clips_folder,
-                                         const CameraId& camera) {
-    const std::string folder = join(clips_folder, to_string(camera));
-    auto days = fs.list(folder);
-    if (!days) return std::nullopt;
-    int tried = 0;
-    for (auto day = days->rbegin(); day != days->rend() && tried < 2; ++day, ++tried) {
-        if (!day->is_folder) continue;
-        const std::string day_folder = join(folder, day->name);
-        auto files = fs.list(day_folder);
-        if (!files) continue;
-        // Names begin with the time of day, so the last name is the newest file.
-        for (auto file = files->rbegin(); file != files->rend(); ++file) {
-            if (!clip::parse_clip_path(to_string(camera) + "/" + day->name + "/" + file->name)) {
-                continue;
-            }
-            if (auto end = video_end_of(fs, join(day_folder, file->name)); end) return end;
+}  // namespace
+
+std::optional<VideoSpan> newest_video(FileSystem& fs, const std::string& clips_folder,
+                                      const CameraId& camera,
+                                      const std::optional<journal::Stamp>& edge,
+                                      const journal::Stamp& now) {
+    const std::string folder = to_string(camera);
+    // Whatever is of the boot that recorded last is newer than the rest.
+    const BootId last_boot = edge ? edge->boot : now.boot;
+    std::optional<VideoSpan> best;
+    const auto rank = [&](const BootId& boot) {
+        return boot == now.boot ? 2 : (boot == last_boot ? 1 : 0);
+    };
+    for (const std::string& day : days_to_read(fs, join(clips_folder, folder), edge, now)) {
+        for (const std::string& file :
+             files_to_read(fs, clips_folder, join(folder, day), edge)) {
+            const auto span = video_of(fs, join(clips_folder, file), now.boot);
+            if (!span) continue;
+            const bool newer = !best || rank(span->end.boot) > rank(best->end.boot) ||
+                               (span->end.boot == best->end.boot && span->end.at > best->end.at);
+            if (newer) best = span;
         }
     }
-    return std::nullopt;
+    return best;
 }
 
 }  // namespace hd::daemon

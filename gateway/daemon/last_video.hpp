@@ -9,12 +9,18 @@
 
 namespace hd::daemon {
 
-// The end of the last whole piece of the newest clip file, finished or not, of the two newest
-// days. Reads one file. Nothing: no clip with a frame, or none that can be read.
-std::optional<journal::Stamp> last_video(FileSystem& fs, const std::string& clips_folder,
-                                         const CameraId& camera);
+// The video of one clip, finished or as recovery will leave it, by that clip's own mapping.
+struct VideoSpan {
+    journal::Stamp begin, end;
+};
 
-// The same for one file. Nothing: it holds no frame, or cannot be read.
-std::optional<journal::Stamp> video_end_of(FileSystem& fs, const std::string& path);
+// The newest video of a camera that nobody records now. `edge`: how far its journal knows of
+// video; `now`: by which the newest days are found. Looks into a handful of day folders and reads
+// unfinished clips and a few finished ones. Nothing: no clip with a frame, or none that can be
+// read.
+std::optional<VideoSpan> newest_video(FileSystem& fs, const std::string& clips_folder,
+                                      const CameraId& camera,
+                                      const std::optional<journal::Stamp>& edge,
+                                      const journal::Stamp& now);
 
 }  // namespace hd::daemon

@@ -4,10 +4,12 @@
 
 #include <poll.h>
 #include <signal.h>
+#include <unistd.h>
 
 #include "gateway/daemon/event_fields.hpp"
 #include "gateway/daemon/last_video.hpp"
 #include "gateway/daemon/lock_file.hpp"
+#include "gateway/daemon/recorder_user.hpp"
 #include "gateway/daemon/supervisor_parts.hpp"
 #include "index/base/log.hpp"
 
@@ -23,22 +25,40 @@ std::string lock_path(const std::string& runtime, const CameraId& camera) {
     return join(runtime, "recorder-" + to_string(camera) + ".lock");
 }
 
-// A torn tail may be cut only while nobody writes: journals of live recorders are left alone.
-void repair_journals(FileSystem& fs, const SupervisorPlaces& places) {
-    const std::string folder = join(places.data_folder, "journal");
-    auto files = fs.list(folder);
+// Only while nobody writes it: a torn tail is cut, and if video was being recorded when the hub
+// went down, the journal says so from now on. Before the index finishes what the crash left, so
+// that both find the same files.
+void settle_journal(FileSystem& fs, const SupervisorPlaces& places, const CameraId& camera,
+                    const journal::Stamp& now) {
+    const std::string path = join(places.data_folder, "journal/" + to_string(camera) + ".log");
+    auto report = journal::repair_tail(fs, path, "camera");
+    if (!report) {
+        log::warn("journal.repair_failed", "camera={} error=\"{}\"", to_string(camera),
+                  report.error().what);
+        return;
+    }
+    if (report->torn_bytes > 0)
+        log::info("journal.repaired", "camera={} cut_bytes={}", to_string(camera),
+                  report->torn_bytes);
+    auto keeper = JournalKeeper::open(fs, path, camera);
+    if (!keeper) return;  // Said when its camera is configured.
+    const auto newest =
+        newest_video(fs, join(places.data_folder, "clips"), camera, keeper->edge(), now);
+    if (auto said = keeper->video_ended(newest, journal::GapCause::restart, "the hub was down");
+        !said)
+        log::warn("journal.write_failed", "camera={} error=\"{}\"", to_string(camera),
+                  said.error().what);
+}
+
+void settle_journals(FileSystem& fs, const SupervisorPlaces& places, const journal::Stamp& now) {
+    auto files = fs.list(join(places.data_folder, "journal"));
     if (!files) return;
     for (const FileEntry& file : *files) {
         if (!file.name.ends_with(".log") || file.name == "clock.log") continue;
         auto camera = parse_id<CameraId>(file.name.substr(0, file.name.size() - 4), "camera");
+        // The journals of live recorders are left alone.
         if (!camera || LockFile::is_held(lock_path(places.runtime_folder, *camera))) continue;
-        auto report = journal::repair_tail(fs, join(folder, file.name), "camera");
-        if (!report) {
-            log::warn("journal.repair_failed", "file={} error=\"{}\"", file.name,
-                      report.error().what);
-        } else if (report->torn_bytes > 0) {
-            log::info("journal.repaired", "file={} cut_bytes={}", file.name, report->torn_bytes);
-        }
+        settle_journal(fs, places, *camera, now);
     }
 }
 
@@ -49,10 +69,16 @@ Result<std::unique_ptr<Supervisor>> Supervisor::open(SupervisorPlaces places, Se
     const std::string journals = join(places.data_folder, "journal");
     HD_TRY(wiring.fs.make_folders(journals, 0700));
     HD_ASSIGN(auto clock, ClockKeeper::open(wiring.fs, wiring.clock, join(journals, "clock.log")));
-    repair_journals(wiring.fs, places);
-    HD_ASSIGN(auto listener,
-              link::LinkListener::bind(
-                  {.path = join(places.runtime_folder, "link.sock"), .allowed_users = {}}));
+    settle_journals(wiring.fs, places, clock.now());
+    const std::string socket = join(places.runtime_folder, "link.sock");
+    link::LinkListener::Options who{.path = socket, .allowed_users = {}};
+    if (places.recorder_user) who.allowed_users = {places.recorder_user->uid, ::geteuid()};
+    HD_ASSIGN(auto listener, link::LinkListener::bind(std::move(who)));
+    if (places.recorder_user) {
+        const RecorderPlaces doors{places.data_folder, places.runtime_folder};
+        HD_TRY(open_doors(doors, *places.recorder_user));
+        HD_TRY(share_socket(socket, *places.recorder_user));
+    }
     return std::make_unique<Supervisor>(Token(), std::move(places), limits, wiring,
                                         std::move(clock), std::move(listener));
 }
@@ -63,6 +89,8 @@ Supervisor::Supervisor(Token, SupervisorPlaces places, SeatLimits limits, Wiring
       limits_(limits),
       wiring_(wiring),
       clock_keeper_(std::move(clock)),
+      encoders_({places_.runtime_folder, places_.recorder_program}, wiring_.fs, wiring_.clock,
+                wiring_.board),
       listener_(std::move(listener)) {}
 
 Supervisor::~Supervisor() = default;
@@ -100,7 +128,9 @@ void Supervisor::apply(const std::vector<CameraPlan>& plans) {
         gone.settings.reset();
         take_plan(*camera, gone);
     }
+    order_.clear();
     for (const CameraPlan& plan : plans) {
+        order_.push_back(plan.camera);
         Camera& camera = camera_of(plan);
         camera.removed = false;
         take_plan(camera, plan);
@@ -109,28 +139,26 @@ void Supervisor::apply(const std::vector<CameraPlan>& plans) {
 
 void Supervisor::take_plan(Camera& camera, const CameraPlan& plan) {
     camera.plan = plan;
-    const journal::Stamp now = stamp_now(wiring_.clock);
+    const journal::Stamp now = clock_keeper_.now();
     if (camera.keeper && plan.enabled) {
         if (auto wrote = camera.keeper->configured(now, plan.name); !wrote) {
             log::warn("journal.write_failed", "camera={} error=\"{}\"", to_string(plan.camera),
                       wrote.error().what);
         }
+        tell_gaps(camera);
     }
     wiring_.board.update_camera(plan.camera, [&](CameraStatus& s) {
         s.name = plan.name;
         s.enabled = plan.enabled;
         s.encode = plan.encode;
+        s.loss_window = plan.loss_window;
         if (s.since.us == 0) s.since = now.utc;
     });
     std::optional<Digest> hash;
     if (plan.settings && !stopping_) hash = link::settings_hash(*plan.settings);
     act(camera, camera.seat.want(hash, now.at));
     if (!hash && camera.seat.empty()) {
-        if (!plan.enabled && camera.keeper) {
-            open_gap(camera, where_video_ended(camera), journal::GapCause::disabled,
-                     "disabled by the owner");
-            (void)camera.keeper->disabled(now);
-        }
+        if (!plan.enabled) end_video(camera, "disabled by the owner");
         set_state(camera, "stopped",
                   plan.enabled ? "no policy yet: run `halfdoor init`" : "disabled");
     }
@@ -151,34 +179,36 @@ void Supervisor::set_state(Camera& camera, std::string_view state, std::string_v
         camera_state_fields(camera.plan.camera, camera.plan.name, state, detail));
 }
 
-journal::Stamp Supervisor::where_video_ended(Camera& camera) {
-    const std::string clips = join(places_.data_folder, "clips");
-    if (!camera.open_path.empty()) {
-        // Pieces that were written but not yet announced count too.
-        if (auto end = video_end_of(wiring_.fs, join(clips, camera.open_path)); end) return *end;
-    }
-    if (camera.last_durable) return *camera.last_durable;
-    if (auto end = last_video(wiring_.fs, clips, camera.plan.camera); end) return *end;
-    if (camera.keeper && camera.keeper->last_stamp()) return *camera.keeper->last_stamp();
-    return stamp_now(wiring_.clock);
-}
-
-void Supervisor::open_gap(Camera& camera, const journal::Stamp& when, journal::GapCause cause,
-                          const std::string& detail) {
+// No recorder of this camera runs: whatever its journal lacks about that is written down.
+void Supervisor::end_video(Camera& camera, const std::string& detail) {
     if (!camera.keeper) return;
-    if (auto caught = camera.keeper->catch_up(); !caught || camera.keeper->gap_open()) return;
-    if (auto wrote = camera.keeper->gap_began(when, cause, detail); !wrote) {
+    const journal::Stamp now = clock_keeper_.now();
+    const bool disabled = !camera.plan.enabled;
+    Result<void> wrote = camera.keeper->catch_up();
+    if (wrote) {
+        const auto newest = newest_video(wiring_.fs, join(places_.data_folder, "clips"),
+                                         camera.plan.camera, camera.keeper->edge(), now);
+        wrote = camera.keeper->video_ended(
+            newest, disabled ? journal::GapCause::disabled : journal::GapCause::restart, detail);
+    }
+    if (wrote && disabled) wrote = camera.keeper->disabled(now);
+    if (!wrote)
         log::warn("journal.write_failed", "camera={} error=\"{}\"", to_string(camera.plan.camera),
                   wrote.error().what);
-        return;
+    tell_gaps(camera);
+}
+
+void Supervisor::tell_gaps(Camera& camera) {
+    for (GapMark& mark : camera.keeper->take_marks()) {
+        const CameraId& id = camera.plan.camera;
+        offer(GapSeen{.camera = id, .open = mark.open, .when = mark.when, .cause = mark.cause});
+        wiring_.events.publish("gap", wiring_.clock.wall(),
+                               gap_fields({.camera = id,
+                                           .open = mark.open,
+                                           .at = mark.when.utc,
+                                           .cause = mark.cause,
+                                           .detail = mark.detail}));
     }
-    offer(GapSeen{.camera = camera.plan.camera, .open = true, .when = when, .cause = cause});
-    wiring_.events.publish("gap", wiring_.clock.wall(),
-                           gap_fields({.camera = camera.plan.camera,
-                                       .open = true,
-                                       .at = when.utc,
-                                       .cause = cause,
-                                       .detail = detail}));
 }
 
 void Supervisor::act(Camera& camera, SeatAct what) {
@@ -212,12 +242,23 @@ void Supervisor::act(Camera& camera, SeatAct what) {
 void Supervisor::start_recorder(Camera& camera) {
     // Whatever the journal lacks about the time without a recorder is written before the new one
     // can end that gap.
-    open_gap(camera, where_video_ended(camera), journal::GapCause::restart,
-             "no recorder was running");
-    const ChildPlan plan{.program = places_.recorder_program,
-                         .args = {"--link", join(places_.runtime_folder, "link.sock"), "--camera",
-                                  to_string(camera.plan.camera)},
-                         .extra_environment = {}};
+    end_video(camera, "no recorder was running");
+    ChildPlan plan{.program = places_.recorder_program,
+                   .args = {"--link", join(places_.runtime_folder, "link.sock"), "--camera",
+                            to_string(camera.plan.camera)},
+                   .extra_environment = {},
+                   .user = places_.recorder_user};
+    if (plan.user) {
+        // A disk that refuses this refuses the recorder too, which then says so.
+        if (auto room = open_camera_room({places_.data_folder, places_.runtime_folder}, *plan.user,
+                                         camera.plan.camera);
+            !room) {
+            log::warn("recorder.room", "camera={} error=\"{}\"", to_string(camera.plan.camera),
+                      room.error().what);
+        }
+        plan.extra_environment.push_back("GST_REGISTRY=" +
+                                         join(places_.data_folder, "cache/gst-registry.bin"));
+    }
     auto pid = start_child(plan);
     if (!pid) {
         camera.seat.start_failed(wiring_.clock.boot());
@@ -251,14 +292,12 @@ void Supervisor::process_ended(Camera& camera) {
         log::info("recorder.stopped", "camera={} how=\"{}\"", to_string(camera.plan.camera), words);
     }
     const bool disabled = !camera.plan.enabled;
-    open_gap(camera, where_video_ended(camera),
-             disabled ? journal::GapCause::disabled : journal::GapCause::restart,
-             unexpected ? "the recorder ended: " + words : "the recorder was stopped");
-    if (disabled && camera.keeper) (void)camera.keeper->disabled(stamp_now(wiring_.clock));
+    end_video(camera, unexpected ? "the recorder ended: " + words : "the recorder was stopped");
     offer(RecorderGone{.camera = camera.plan.camera, .open_path = camera.open_path});
     camera.open_path.clear();
     wiring_.board.update_camera(camera.plan.camera, [&](CameraStatus& s) {
         s.recorder_restarts = camera.seat.restarts();
+        s.walls.clear();
         s.durable_until.reset();
         s.durable_boot.reset();
     });
@@ -281,7 +320,22 @@ void Supervisor::tick_cameras(BootTime now) {
     std::erase_if(cameras_, [this](const auto& entry) {
         if (!entry.second->removed || !entry.second->seat.empty()) return false;
         wiring_.board.remove_camera(entry.first);
+        encoders_.forget(entry.first);
         return true;
+    });
+}
+
+void Supervisor::tick_encoders() {
+    // A camera without a recorder encodes nothing.
+    std::vector<CameraId> live;
+    for (const CameraId& id : order_) {
+        const auto found = cameras_.find(id);
+        if (found != cameras_.end() && found->second->seat.has_process()) live.push_back(id);
+    }
+    encoders_.tick(live, [this](const CameraId& id, const link::EncoderGrant& grant) {
+        const Camera& camera = *cameras_.at(id);
+        return camera.connection != nullptr &&
+               camera.connection->channel.send(grant) == link::LinkChannel::Sent::yes;
     });
 }
 
@@ -321,6 +375,7 @@ void Supervisor::step(Micros timeout, std::span<const int> also) {
     const BootTime now = wiring_.clock.boot();
     drop_dead_connections(now);
     tick_cameras(now);
+    tick_encoders();
     look_at_clock(now);
 }
 

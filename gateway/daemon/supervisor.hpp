@@ -14,6 +14,7 @@
 #include "gateway/daemon/camera_seat.hpp"
 #include "gateway/daemon/child.hpp"
 #include "gateway/daemon/clock_keeper.hpp"
+#include "gateway/daemon/encoder_keeper.hpp"
 #include "gateway/daemon/event_outbox.hpp"
 #include "gateway/daemon/index_worker.hpp"
 #include "gateway/daemon/journal_keeper.hpp"
@@ -24,7 +25,8 @@ namespace hd::daemon {
 
 struct SupervisorPlaces {
     std::string data_folder, runtime_folder;
-    std::string recorder_program;  // absolute
+    std::string recorder_program;            // absolute
+    std::optional<ChildUser> recorder_user;  // ours without
 };
 
 class Supervisor {
@@ -78,6 +80,7 @@ class Supervisor {
     void on_message(Camera& camera, const link::GapChanged& m);
     void on_message(Camera& camera, const link::Progress& m);
     void on_message(Camera& camera, const link::EncoderReport& m);
+    void on_message(Camera& camera, const link::WallsReport& m);
     void on_message(Camera& camera, const link::Farewell& m);
     void drop_dead_connections(BootTime now);
 
@@ -85,10 +88,10 @@ class Supervisor {
     void start_recorder(Camera& camera);
     void process_ended(Camera& camera);
     void tick_cameras(BootTime now);
+    void tick_encoders();
     void look_at_clock(BootTime now);
-    void open_gap(Camera& camera, const journal::Stamp& when, journal::GapCause cause,
-                  const std::string& detail);
-    journal::Stamp where_video_ended(Camera& camera);
+    void end_video(Camera& camera, const std::string& detail);
+    void tell_gaps(Camera& camera);
     void set_state(Camera& camera, std::string_view state, std::string_view detail);
     void offer(IndexTask&& task);
     void take_plan(Camera& camera, const CameraPlan& plan);
@@ -99,6 +102,8 @@ class Supervisor {
     Wiring wiring_;
     // Only the `super` thread.
     ClockKeeper clock_keeper_;
+    EncoderKeeper encoders_;
+    std::vector<CameraId> order_;  // of the configuration
     link::LinkListener listener_;
     std::map<CameraId, std::unique_ptr<Camera>> cameras_;
     std::vector<std::unique_ptr<Connection>> connections_;

@@ -120,6 +120,11 @@ void write_fields(ByteWriter& out, const RunEnded& r) {
     out.u32(r.run.value);
     out.u8(static_cast<std::uint8_t>(r.cause));
     write_text(out, r.detail);
+    if (!r.camera_clock) return;
+    out.i64(r.camera_clock->offset.count());
+    out.i64(r.camera_clock->spread.count());
+    out.u32(r.camera_clock->reports);
+    out.u32(r.camera_clock->jumps);
 }
 void write_fields(ByteWriter& out, const GapBegan& r) {
     out.u8(static_cast<std::uint8_t>(r.cause));
@@ -161,6 +166,15 @@ Result<CameraRecord> decode_run_ended(ByteView in) {
     r.run = f.run();
     r.cause = f.cause();
     r.detail = f.text();
+    // Records of before, and of cameras that never tell their time, end here.
+    if (f.bytes().left() > 0) {
+        CameraClock clock;
+        clock.offset = Micros(f.time());
+        clock.spread = Micros(f.time());
+        clock.reports = f.bytes().u32();
+        clock.jumps = f.bytes().u32();
+        r.camera_clock = clock;
+    }
     return f.finish<CameraRecord>(std::move(r));
 }
 

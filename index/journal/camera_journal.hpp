@@ -3,6 +3,7 @@
 // Pure. On disk: do not renumber any enum here.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <variant>
 
@@ -51,11 +52,21 @@ struct RunBegan {
     RunId run;
     std::string encoder;
 };
+// The camera's own clock against the hub's, as the run's RTCP sender reports told it. A fact to
+// know, never to order by.
+struct CameraClock {
+    Micros offset{0};  // camera UTC minus hub UTC, the median
+    Micros spread{0};  // half of the middle half of the reports: how sure that is
+    std::uint32_t reports = 0;
+    std::uint32_t jumps = 0;  // reports over 1 s away from the one before
+    bool operator==(const CameraClock&) const = default;
+};
 struct RunEnded {
     Stamp when;
     RunId run;
     GapCause cause = GapCause::closed;
     std::string detail;
+    std::optional<CameraClock> camera_clock;  // none: the camera never told its time
 };
 // A gap is two records: its opening is durable at once, its end when video is back.
 struct GapBegan {

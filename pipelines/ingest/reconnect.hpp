@@ -4,14 +4,12 @@
 #include <cstdint>
 
 #include "index/base/time.hpp"
-#include "index/journal/camera_journal.hpp"
 
 namespace hd::ingest {
 
-// Delay before the next attempt, after `failures` sessions in a row that gave no frame (0: the last
-// one had frames). 0.5 s, doubling to 30 s; after `refused` 15 s to 120 s, because cameras lock
-// accounts out. `jitter` in [0, 2^32) spreads the delay over its upper half, so that cameras that
-// lost power together are not asked together.
-Micros reconnect_delay(journal::GapCause cause, unsigned failures, std::uint32_t jitter);
+// Delay before the next attempt at a camera that refuses us, after `failures` sessions in a row
+// without a frame (0: the last one had frames): 0.5 s, doubling to 30 s, with its upper half at
+// random. `jitter` in [0, 2^32). docs/decisions/0013-time-gaps-reconnect.md says why not slower.
+Micros reconnect_delay(unsigned failures, std::uint32_t jitter);
 
 }  // namespace hd::ingest

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include <fmt/format.h>
+
 #include "index/clip/recover.hpp"
 
 namespace hd::record {
@@ -11,6 +13,25 @@ constexpr unsigned kFolderMode = 0700;
 // A disk that fails for hours leaves few files that hold a piece; what is beyond this waits for the
 // daemon's next start.
 constexpr std::size_t kMostBroken = 64;
+
+journal::Stamp begin_of(const clip::ClipSummary& s) {
+    return {.boot = s.boot, .at = s.boot_begin, .utc = s.utc_begin, .quality = s.quality};
+}
+journal::Stamp end_of(const clip::ClipSummary& s) {
+    return {.boot = s.boot, .at = s.boot_end, .utc = s.utc_end, .quality = s.quality};
+}
+
+// By the mapping of that clip.
+journal::Stamp stamp_in(const clip::ClipHeader& h, BootTime at) {
+    return {
+        .boot = h.boot, .at = at, .utc = h.utc_begin + (at - h.boot_begin), .quality = h.quality};
+}
+
+bool has_video(const std::vector<clip::PieceEntry>& table) {
+    return std::any_of(table.begin(), table.end(), [](const clip::PieceEntry& piece) {
+        return piece.identity.kind == clip::PieceKind::video;
+    });
+}
 
 }  // namespace
 
@@ -29,14 +50,19 @@ ClipDisk::ClipDisk(FileSystem& fs, Clock& clock, const std::string& data_folder,
     : fs_(&fs),
       clock_(&clock),
       clips_folder_(join(data_folder, "clips")),
-      journal_path_(join(data_folder, "journal/" + to_string(camera) + ".log")),
-      camera_(camera) {}
+      camera_(camera),
+      gaps_(fs, join(data_folder, "journal/" + to_string(camera) + ".log")) {}
 
 void ClipDisk::apply(DiskJob&& job) {
     std::visit([this](auto& j) { take(j); }, job);
+    take_gap_events();
 }
 
 std::vector<DiskEvent> ClipDisk::take_events() { return std::exchange(events_, {}); }
+
+void ClipDisk::take_gap_events() {
+    for (GapStands& gap : gaps_.take_events()) events_.push_back(std::move(gap));
+}
 
 void ClipDisk::fail(ClipId clip, const Error& error) {
     std::uint64_t suppressed = 0;
@@ -44,13 +70,51 @@ void ClipDisk::fail(ClipId clip, const Error& error) {
         log::error("clip.write_failed", "camera={} clip={} error=\"{}\" suppressed={}",
                    to_string(camera_), to_string(clip), error.what, suppressed);
     events_.push_back(DiskFailed{clip, error});
+    if (writer_) break_off(error);
+    gaps_.open(edge_, stamp_in(*header_, clock_->boot()),
+               error.code == ErrorCode::exhausted ? journal::GapCause::disk_full
+                                                  : journal::GapCause::disk_error,
+               error.what);
+}
+
+// The clip ends with its last whole piece: now, if the disk takes a footer, else when it works
+// again or this recorder is gone.
+void ClipDisk::break_off(const Error& error) {
+    newest_.reset();
+    if (has_video(writer_->table()) && end_clip(clip::EndReason::disk_error, error.what)) return;
+    drop_writer();
+}
+
+// Video goes on where the last clip ended, or the journal says why not before there is a new file:
+// whatever happens next, no stretch is without a word.
+void ClipDisk::meet_last_clip(const clip::ClipHeader& header) {
+    if (!edge_ || gaps_.is_open() || edge_->boot != header.boot) return;
+    const Micros missing = header.boot_begin - edge_->at;
+    if (missing > Micros(0)) {
+        gaps_.open(edge_, *edge_, journal::GapCause::stalled,
+                   fmt::format("no frame for {} ms", missing.count() / 1000));
+    } else if (missing == Micros(0) && header.utc_begin > edge_->utc &&
+               edge_->quality != ClockQuality::unsynchronised) {
+        gaps_.open(edge_, *edge_, journal::GapCause::clock, "the clock was set forward");
+    }
+}
+
+// The open clip has its first frame on the disk.
+void ClipDisk::video_stands() {
+    if (std::exchange(stands_, true)) return;
+    gaps_.close(begin_of(clip::summarise(writer_->header(), writer_->table(), WallTime{},
+                                         clip::EndReason::recovered, "")));
 }
 
 void ClipDisk::take(BeginClip& job) {
     drop_writer();
+    header_ = job.header;
     newest_.reset();
+    stands_ = false;
     frames_ = 0;
     pieces_hash_.emplace();
+    meet_last_clip(job.header);
+    if (auto kept = gaps_.flush(); !kept) return fail(job.header.clip, kept.error());
     auto begun = clip::ClipWriter::begin(*fs_, clips_folder_, job.header);
     if (!begun) return fail(job.header.clip, begun.error());
     writer_.emplace(std::move(*begun));
@@ -76,111 +140,84 @@ void ClipDisk::sync() {
     const auto done = writer_->sync();
     const auto took_ms = static_cast<std::uint32_t>((clock_->boot() - before).count() / 1000);
     sync_ms_max_ = std::max(sync_ms_max_, took_ms);
-    if (!done) return fail(identity.clip, done.error());
-    events_.push_back(
-        PieceSynced{writer_->relative_path(), identity, writer_->size_bytes(), frames_});
-    finish_broken();
+    if (!done) {
+        fail(identity.clip, done.error());
+    } else {
+        events_.push_back(
+            PieceSynced{writer_->relative_path(), identity, writer_->size_bytes(), frames_});
+        finish_broken();
+        if (has_video(writer_->table())) video_stands();
+    }
+    take_gap_events();
 }
 
 // A writer that is dropped unfinished leaves a ".part" that nobody else may touch while this
 // process lives.
 void ClipDisk::drop_writer() {
-    if (writer_ && writer_->relative_path().ends_with(".part") && broken_.size() < kMostBroken)
+    if (writer_ && writer_->relative_path().ends_with(".part") && broken_.size() < kMostBroken) {
         broken_.push_back(writer_->relative_path());
+        // Recovery keeps every whole piece.
+        if (has_video(writer_->table()) && !gaps_.is_open())
+            edge_ = end_of(clip::summarise(writer_->header(), writer_->table(), WallTime{},
+                                           clip::EndReason::recovered, ""));
+    }
     writer_.reset();
 }
 
-// The disk works again: what was synced into clips that it broke becomes clips too. One at a time,
-// so that the open clip does not wait for long.
+// The disk works again: what was written into clips that it broke becomes clips too, before the
+// gap that they lie in is closed.
 void ClipDisk::finish_broken() {
-    if (broken_.empty()) return;
-    auto recovered = clip::recover_part(*fs_, clips_folder_, broken_.front());
-    if (!recovered && recovered.error().code != ErrorCode::not_found) {
-        log::warn("clip.recovery_failed",
-                  "camera={} path={} error=\"{}\" action=\"again at the next start\"",
-                  to_string(camera_), broken_.front(), recovered.error().what);
+    for (const std::string& part : std::exchange(broken_, {})) {
+        auto recovered = clip::recover_part(*fs_, clips_folder_, part);
+        if (!recovered && recovered.error().code != ErrorCode::not_found) {
+            log::warn("clip.recovery_failed",
+                      "camera={} path={} error=\"{}\" action=\"again at the next start\"",
+                      to_string(camera_), part, recovered.error().what);
+        }
+        if (!recovered || !recovered->summary) continue;
+        log::info("clip.recovered", "path={} cut_bytes={}", recovered->relative_path,
+                  recovered->cut_bytes);
+        gaps_.settle_late(begin_of(*recovered->summary), end_of(*recovered->summary));
+        events_.push_back(ClipEnded{recovered->relative_path, std::move(*recovered->summary)});
     }
-    broken_.erase(broken_.begin());
-    if (!recovered || !recovered->summary) return;
-    log::info("clip.recovered", "path={} cut_bytes={}", recovered->relative_path,
-              recovered->cut_bytes);
-    events_.push_back(ClipEnded{recovered->relative_path, std::move(*recovered->summary)});
+}
+
+// False: the file could not be finished; the ".part" is still the writer's.
+bool ClipDisk::end_clip(clip::EndReason reason, const std::string& detail) {
+    auto summary = writer_->finish(reason, detail);
+    if (!summary) {
+        log::error("clip.finish_failed", "camera={} clip={} error=\"{}\"", to_string(camera_),
+                   to_string(writer_->header().clip), summary.error().what);
+        return false;
+    }
+    const std::string path = writer_->relative_path();
+    if (has_video(writer_->table())) {
+        finish_broken();
+        video_stands();
+        edge_ = end_of(*summary);
+    }
+    writer_.reset();
+    take(WriteJournal{journal::ClipClosed{.when = end_of(*summary),
+                                          .clip = summary->clip,
+                                          .run = summary->run,
+                                          .name_time = summary->name_time,
+                                          .size_bytes = summary->size_bytes,
+                                          .pieces_sha256 = pieces_hash_->finish()}});
+    events_.push_back(ClipEnded{path, std::move(*summary)});
+    return true;
 }
 
 void ClipDisk::take(EndClip& job) {
     newest_.reset();
-    if (!writer_) return;
-    const ClipId clip = writer_->header().clip;
-    auto summary = writer_->finish(job.reason, job.detail);
-    const std::string path = writer_->relative_path();
-    if (!summary) {
-        // The ".part" stays, until the disk works again or this recorder is gone.
-        drop_writer();
-        log::error("clip.finish_failed", "camera={} clip={} error=\"{}\"", to_string(camera_),
-                   to_string(clip), summary.error().what);
-        return;
-    }
-    writer_.reset();
-    complain(write_record(journal::ClipClosed{.when = job.when,
-                                              .clip = summary->clip,
-                                              .run = summary->run,
-                                              .name_time = summary->name_time,
-                                              .size_bytes = summary->size_bytes,
-                                              .pieces_sha256 = pieces_hash_->finish()}));
-    events_.push_back(ClipEnded{path, std::move(*summary)});
+    if (writer_ && !end_clip(job.reason, job.detail)) drop_writer();
 }
 
-void ClipDisk::take(WriteJournal& job) { complain(write_record(job.record)); }
-
-void ClipDisk::take(OpenGap& job) {
-    complain(catch_up());
-    if (gap_) return;
-    complain(write_record(
-        journal::GapBegan{.when = job.when, .cause = job.cause, .detail = job.detail}));
-    gap_ = job.cause;
-    events_.push_back(GapStands{true, job.when, job.cause, job.detail});
-}
-
-void ClipDisk::take(CloseGap& job) {
-    complain(catch_up());
-    if (!gap_) return;
-    complain(write_record(journal::GapEnded{.when = job.when}));
-    events_.push_back(GapStands{
-        .open = false, .when = job.when, .cause = *std::exchange(gap_, {}), .detail = {}});
-}
-
-Result<void> ClipDisk::write_record(const journal::CameraRecord& record) {
-    if (!journal_) {
-        HD_TRY(fs_->make_folders(parent_folder(journal_path_), kFolderMode));
-        HD_ASSIGN(auto writer, journal::Writer::open(*fs_, journal_path_, "camera"));
-        journal_.emplace(std::move(writer));
-    }
-    auto done = journal_->append(journal::encode(record));
-    if (done) done = journal_->sync();
-    if (!done) journal_.reset();  // A new descriptor for the next record.
-    return done;
-}
-
-Result<void> ClipDisk::catch_up() {
-    if (!fs_->exists(journal_path_)) return {};
-    HD_ASSIGN(const auto report,
-              journal::read(*fs_, journal_path_, "camera", journal_read_,
-                            [this](const journal::Record& record, std::uint64_t) {
-                                const auto decoded = journal::decode_camera_record(record);
-                                if (!decoded) return;
-                                if (const auto* gap = std::get_if<journal::GapBegan>(&*decoded))
-                                    gap_ = gap->cause;
-                                if (std::holds_alternative<journal::GapEnded>(*decoded))
-                                    gap_.reset();
-                            }));
-    journal_read_ = std::max(journal_read_, report.whole_until);
-    return {};
-}
-
-void ClipDisk::complain(const Result<void>& done) {
-    if (!done)
+void ClipDisk::take(const WriteJournal& job) {
+    if (auto done = gaps_.write(job.record); !done)
         log::error("journal.write_failed", "camera={} error=\"{}\"", to_string(camera_),
                    done.error().what);
 }
+
+void ClipDisk::take(OpenGap& job) { gaps_.open(edge_, job.seen, job.cause, job.detail); }
 
 }  // namespace hd::record

@@ -11,6 +11,7 @@
 #include "index/clip/clip_writer.hpp"
 #include "index/journal/journal.hpp"
 #include "pipelines/record/disk_jobs.hpp"
+#include "pipelines/record/gap_book.hpp"
 
 namespace hd::record {
 
@@ -42,28 +43,30 @@ class ClipDisk {
     void take(BeginClip& job);
     void take(WritePiece& job);
     void take(EndClip& job);
-    void take(WriteJournal& job);
+    void take(const WriteJournal& job);
     void take(OpenGap& job);
-    void take(CloseGap& job);
     void fail(ClipId clip, const Error& error);
+    void break_off(const Error& error);
     void drop_writer();
     void finish_broken();
-    Result<void> write_record(const journal::CameraRecord& record);
-    Result<void> catch_up();
-    void complain(const Result<void>& done);
+    void meet_last_clip(const clip::ClipHeader& header);
+    void video_stands();
+    bool end_clip(clip::EndReason reason, const std::string& detail);
+    void take_gap_events();
 
     FileSystem* fs_;
     Clock* clock_;
-    const std::string clips_folder_, journal_path_;
+    const std::string clips_folder_;
     const CameraId camera_;
     std::optional<clip::ClipWriter> writer_;
+    std::optional<clip::ClipHeader> header_;  // of the newest clip that was begun or tried
     std::optional<Sha256> pieces_hash_;
     std::vector<std::string> broken_;  // ".part" files of this process that a failing disk left
     std::uint32_t frames_ = 0;
     std::optional<clip::PieceIdentity> newest_;  // appended and not synced
-    std::optional<journal::Writer> journal_;
-    std::uint64_t journal_read_ = 0;
-    std::optional<journal::GapCause> gap_;  // the open one's cause
+    GapBook gaps_;
+    std::optional<journal::Stamp> edge_;  // where the last clip's video ends
+    bool stands_ = false;                 // the open clip has a durable frame, and no gap is open
     std::uint32_t sync_ms_max_ = 0;
     std::vector<DiskEvent> events_;
     log::RateLimit fail_log_{60'000'000};

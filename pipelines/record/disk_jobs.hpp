@@ -19,22 +19,18 @@ struct WritePiece {
 struct EndClip {
     clip::EndReason reason = clip::EndReason::target;
     std::string detail;
-    journal::Stamp when;
 };
 struct WriteJournal {  // RunBegan, RunEnded
     journal::CameraRecord record;
 };
-// GapBegan and GapEnded are written only if the journal does not say so already: the daemon writes
-// gaps too when a recorder dies.
+// Video ended, as was seen at `seen`. The gap begins where the last clip ended, and ends by itself
+// with the first frame that is durable again (gap_book.hpp).
 struct OpenGap {
-    journal::Stamp when;
+    journal::Stamp seen;
     journal::GapCause cause = journal::GapCause::closed;
     std::string detail;
 };
-struct CloseGap {
-    journal::Stamp when;
-};
-using DiskJob = std::variant<BeginClip, WritePiece, EndClip, WriteJournal, OpenGap, CloseGap>;
+using DiskJob = std::variant<BeginClip, WritePiece, EndClip, WriteJournal, OpenGap>;
 
 struct ClipBegun {
     std::string path;

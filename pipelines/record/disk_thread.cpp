@@ -74,11 +74,20 @@ void DiskThread::run() {
             if (closed_ && queue_.empty()) return;
             jobs.swap(queue_);
         }
-        work(jobs);
+        work(std::move(jobs));
     }
 }
 
-void DiskThread::work(std::deque<DiskJob>& jobs) {
+void DiskThread::step() {
+    std::deque<DiskJob> jobs;
+    {
+        const std::lock_guard lock(mutex_);
+        jobs.swap(queue_);
+    }
+    work(std::move(jobs));
+}
+
+void DiskThread::work(std::deque<DiskJob> jobs) {
     std::uint64_t done_bytes = 0;
     for (DiskJob& job : jobs) {
         done_bytes += cost(job);

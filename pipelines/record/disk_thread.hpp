@@ -37,10 +37,12 @@ class DiskThread final : public DiskSink {
 
     // Returns when close() was called and everything offered before is done.
     void run();
+    // One turn of run() that does not wait, for a program without that thread.
+    void step();
     void close();
 
   private:
-    void work(std::deque<DiskJob>& jobs);
+    void work(std::deque<DiskJob> jobs);
 
     ClipDisk& disk_;  // Only the thread `disk`.
     Clock& clock_;

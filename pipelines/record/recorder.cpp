@@ -21,8 +21,6 @@ constexpr Micros kClockPeriod = std::chrono::seconds(1);
 constexpr Micros kLinkPeriod = std::chrono::milliseconds(50);
 // How long the loop sleeps when no frame comes: also how late a Stop is seen.
 constexpr Micros kLongestWait = std::chrono::milliseconds(100);
-// A slew of 500 ppm moves UTC by 60 ms in a clip of two minutes; more than this is a step.
-constexpr Micros kClockStep = std::chrono::milliseconds(250);
 
 }  // namespace
 
@@ -44,26 +42,34 @@ bool Recorder::take_lock() {
 }
 
 Ended Recorder::run(const std::atomic<bool>& stop) {
-    while (!stop_why_) {
-        if (stop) stop_why_ = "asked to end";
-        keep_link();
-        read_link();
-        if (!work_) {
-            // Nothing to record yet: only the link can bring something.
-            wiring_.clock.sleep_until(wiring_.clock.boot() + std::chrono::milliseconds(50));
-            continue;
-        }
-        follow_disk();
-        watch_session();
-        check_clock();
-        say_progress();
-        // While the disk is behind, frames wait in the ingress, which drops them when it is full.
-        if (!work_->queue.has_room()) {
-            work_->queue.wait_for_room(kLongestWait);
-            continue;
-        }
-        if (auto event = work_->ingress.pop(kLongestWait)) take(std::move(*event));
+    while (step(kLongestWait))
+        if (stop) ask_to_end("asked to end");
+    return finish();
+}
+
+bool Recorder::step(Micros patience) {
+    keep_link();
+    read_link();
+    if (stop_why_) return false;
+    if (!work_) {
+        // Nothing to record yet: only the link can bring something.
+        wiring_.clock.sleep_until(wiring_.clock.boot() + std::min(patience, kLinkPeriod));
+        return true;
     }
+    follow_disk();
+    watch_session();
+    check_clock();
+    say_progress();
+    say_encoder(false);
+    // While the disk is behind, frames wait in the ingress, which drops them when it is full.
+    if (!work_->queue.has_room())
+        work_->queue.wait_for_room(patience);
+    else if (auto event = work_->ingress.pop(patience))
+        take(std::move(*event));
+    return !stop_why_;
+}
+
+Ended Recorder::finish() {
     end_work(*stop_why_);
     say(link::Farewell{*stop_why_});
     log::info("recorder.ended", "camera={} why=\"{}\"", to_string(options_.camera), *stop_why_);
@@ -93,6 +99,8 @@ void Recorder::keep_link() {
                     .has_settings = settings_.has_value(),
                     .settings = settings_hash_});
     say(state_);
+    say_walls();
+    say_encoder(true);
 }
 
 void Recorder::read_link() {
@@ -123,6 +131,8 @@ void Recorder::take(link::Message&& message) {
         take_settings(std::move(fresh->settings));
     else if (const auto* stop = std::get_if<link::Stop>(&message))
         stop_why_ = stop->why;
+    else if (auto* grant = std::get_if<link::EncoderGrant>(&message))
+        encoders_->set_grant(std::move(*grant));
 }
 
 void Recorder::take_settings(link::RecorderSettings fresh) {
@@ -135,10 +145,18 @@ void Recorder::take_settings(link::RecorderSettings fresh) {
     if (settings_ && hash == settings_hash_) return;
     const std::optional<link::RecorderSettings> before = std::exchange(settings_, std::move(fresh));
     settings_hash_ = hash;
-    if (!before) return begin_work();
+    if (!before) {
+        if (confine()) begin_work();
+        return;
+    }
     if (before->data_folder != settings_->data_folder) {
         // Another disk: a new process begins cleanly there.
         stop_why_ = "the data folder changed";
+        return;
+    }
+    if (wiring_.confine && needs_new_process(*before, *settings_)) {
+        // What was given up cannot be had back.
+        stop_why_ = "the camera's settings need other rights";
         return;
     }
     work_->session.want_cut(clip::EndReason::settings_change);
@@ -149,6 +167,32 @@ void Recorder::take_settings(link::RecorderSettings fresh) {
         work_->retry_at = wiring_.clock.boot();
         work_->failures = 0;
     }
+}
+
+// False: this process cannot begin, and has said so; the next one tries again.
+bool Recorder::confine() {
+    if (!wiring_.confine) return true;
+    auto walls = wiring_.confine(*settings_);
+    if (!walls) {
+        say_state(link::CameraState::disk_problem, walls.error().what);
+        stop_why_ = walls.error().what;
+        return false;
+    }
+    folder_ = folder_identity(*settings_);
+    wiring_.walls.insert(wiring_.walls.end(), walls->begin(), walls->end());
+    say_walls();
+    for (const Wall& wall : *walls)
+        if (wall.state == WallState::missing)
+            log::debug("wall.missing", "name={} why=\"{}\"", wall.name, wall.detail);
+    return true;
+}
+
+void Recorder::say_walls() {
+    if (wiring_.walls.empty()) return;
+    link::WallsReport report;
+    for (const Wall& wall : wiring_.walls)
+        report.walls.push_back({"recorder." + wall.name, wall.state, wall.detail});
+    say(report);
 }
 
 void Recorder::say(const link::Message& message) {
@@ -183,20 +227,15 @@ void Recorder::say_progress() {
     say(p);
 }
 
-TimeBase Recorder::time_base() const {
-    return {.boot = wiring_.clock.boot_id(),
-            .wall_minus_boot = wall_minus_boot(wiring_.clock),
-            .quality = wiring_.clock.quality()};
+void Recorder::say_encoder(bool again) {
+    if (auto report = encoders_->report(wiring_.clock.boot(), again)) say(*report);
 }
 
 void Recorder::check_clock() {
     const BootTime now = wiring_.clock.boot();
     if (now < next_clock_check_) return;
     next_clock_check_ = now + kClockPeriod;
-    const TimeBase* of_clip = work_->session.clip_time();
-    if (!of_clip) return;
-    const Micros moved = wall_minus_boot(wiring_.clock) - of_clip->wall_minus_boot;
-    if (std::chrono::abs(moved) > kClockStep) work_->session.want_cut(clip::EndReason::clock_step);
+    if (work_->time.look()) work_->session.want_cut(clip::EndReason::clock_step);
 }
 
 }  // namespace hd::record

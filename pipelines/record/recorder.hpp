@@ -12,9 +12,11 @@
 #include "index/base/clock.hpp"
 #include "index/base/files.hpp"
 #include "index/base/log.hpp"
+#include "index/base/walls.hpp"
 #include "pipelines/ingest/source.hpp"
 #include "pipelines/link/link_socket.hpp"
 #include "pipelines/record/clip_session.hpp"
+#include "pipelines/record/confinement.hpp"
 #include "pipelines/record/disk_thread.hpp"
 
 namespace hd::record {
@@ -33,12 +35,20 @@ class Recorder {
         std::string link_path;
         CameraId camera;
     };
-    using MakeSource = std::function<std::unique_ptr<ingest::Source>(const link::RecorderSettings&,
-                                                                     Clock&, ingest::Ingress&)>;
+    using MakeSource = std::function<std::unique_ptr<ingest::Source>(
+        const link::RecorderSettings&, Clock&, ingest::Ingress&,
+        std::shared_ptr<ingest::EncoderDesk>)>;
     struct Wiring {
         FileSystem& fs;
         Clock& clock;
         MakeSource make_source;
+        // Gives up what this camera does not need; called once, before any thread and any byte of
+        // the camera. Empty: nothing is given up (tests).
+        std::function<Result<std::vector<Wall>>(const link::RecorderSettings&)> confine;
+        std::vector<Wall> walls;  // what the program gave up before
+        // False: the disk's work is done by step() itself, so that one thread and a clock that a
+        // test moves make a day.
+        bool disk_thread = true;
     };
     Recorder(Options options, Wiring wiring);
     ~Recorder();
@@ -49,6 +59,10 @@ class Recorder {
 
     // Until asked to end. `stop` may be set by a signal handler.
     Ended run(const std::atomic<bool>& stop);
+    // One turn of that: waits at most `patience` for a frame. False: it is to end, so finish().
+    bool step(Micros patience);
+    Ended finish();
+    void ask_to_end(std::string why) { stop_why_ = std::move(why); }
 
   private:
     // The part that exists once settings came.
@@ -58,9 +72,12 @@ class Recorder {
     void read_link();
     void take(link::Message&& message);
     void take_settings(link::RecorderSettings settings);
+    bool confine();
     void say(const link::Message& message);
     void say_state(link::CameraState state, std::string detail);
     void say_progress();
+    void say_encoder(bool again);
+    void say_walls();
 
     void begin_work();
     void end_work(std::string_view why);
@@ -71,11 +88,10 @@ class Recorder {
     void end_session(journal::GapCause cause, const std::string& detail, clip::EndReason reason);
     void watch_session();
     void take(ingest::SourceEvent&& event);
+    void take_format(const ingest::StreamFormat& format);
     void take_frame(const ingest::Frame& frame);
     void take_dropped(const ingest::Dropped& dropped);
     void check_clock();
-    TimeBase time_base() const;
-    journal::Stamp stamp_of_loss() const;
 
     const Options options_;
     Wiring wiring_;
@@ -89,10 +105,12 @@ class Recorder {
     Ended ended_ = Ended::asked;
 
     std::optional<link::RecorderSettings> settings_;
+    std::optional<FolderIdentity> folder_;  // that this process is confined to
     Digest settings_hash_{};
     std::unique_ptr<Work> work_;
     link::StateChanged state_{};
     BootTime next_progress_{}, next_clock_check_{};
+    const std::shared_ptr<ingest::EncoderDesk> encoders_ = std::make_shared<ingest::EncoderDesk>();
     log::RateLimit loss_log_{60'000'000};
 };
 

@@ -4,6 +4,7 @@
 
 #include <pthread.h>
 
+#include "pipelines/record/confinement.hpp"
 #include "pipelines/record/session_plan.hpp"
 
 namespace hd::record {
@@ -11,11 +12,6 @@ namespace {
 
 // Longer than any teardown (measured: 101 ms on a frozen peer); what takes longer hangs.
 constexpr Micros kStopPatience = std::chrono::seconds(2);
-
-journal::GapCause cause_of(const Error& disk_error) {
-    return disk_error.code == ErrorCode::exhausted ? journal::GapCause::disk_full
-                                                   : journal::GapCause::disk_error;
-}
 
 link::CameraState state_after(journal::GapCause cause) {
     switch (cause) {
@@ -32,29 +28,41 @@ link::CameraState state_after(journal::GapCause cause) {
     }
 }
 
+std::optional<journal::CameraClock> facts_of(const std::optional<ingest::CameraClock>& clock) {
+    if (!clock) return std::nullopt;
+    return journal::CameraClock{.offset = clock->offset,
+                                .spread = clock->spread,
+                                .reports = clock->reports,
+                                .jumps = clock->jumps};
+}
+
 }  // namespace
 
-Recorder::Work::Work(FileSystem& fs, Clock& clock, const link::RecorderSettings& settings,
-                     std::function<TimeBase()> time_base)
+Recorder::Work::Work(const Wiring& wiring, const link::RecorderSettings& settings)
     : ingress({.bytes = settings.buffer_bytes}),
-      disk(fs, clock, settings.data_folder, settings.camera),
-      queue(disk, clock, {.sync_period = settings.sync_period}, [this] { ingress.wake(); }),
+      time(wiring.fs, wiring.clock, join(settings.data_folder, "journal/clock.log")),
+      disk(wiring.fs, wiring.clock, settings.data_folder, settings.camera),
+      queue(disk, wiring.clock, {.sync_period = settings.sync_period}, [this] { ingress.wake(); }),
       session(plan_of(settings), {.disk = queue,
                                   .new_clip_id = [] { return random_id<ClipId>(); },
-                                  .time_base = std::move(time_base)}),
-      disk_runner([this] {
-          ::pthread_setname_np(::pthread_self(), "disk");
-          queue.run();
-      }) {}
+                                  .time_base = [this] { return time.now(); }}) {
+    if (!wiring.disk_thread) return;
+    disk_runner = std::thread([this] {
+        ::pthread_setname_np(::pthread_self(), "disk");
+        queue.run();
+    });
+}
 
 void Recorder::Work::finish_disk() {
     queue.close();
-    if (disk_runner.joinable()) disk_runner.join();
+    if (disk_runner.joinable())
+        disk_runner.join();
+    else
+        queue.step();
 }
 
 void Recorder::begin_work() {
-    work_ = std::make_unique<Work>(wiring_.fs, wiring_.clock, *settings_,
-                                   [this] { return time_base(); });
+    work_ = std::make_unique<Work>(wiring_, *settings_);
     work_->retry_at = wiring_.clock.boot();
 }
 
@@ -64,7 +72,8 @@ void Recorder::end_work(std::string_view why) {
         end_session(journal::GapCause::restart, std::string(why), clip::EndReason::shutdown);
     } else {
         work_->session.end(clip::EndReason::shutdown, why).ignore();
-        work_->queue.offer(OpenGap{stamp_of_loss(), journal::GapCause::restart, std::string(why)});
+        work_->queue.offer(
+            OpenGap{work_->time.stamp_now(), journal::GapCause::restart, std::string(why)});
     }
     work_->finish_disk();
     follow_disk();
@@ -72,6 +81,7 @@ void Recorder::end_work(std::string_view why) {
 }
 
 void Recorder::follow_disk() {
+    if (!wiring_.disk_thread) work_->queue.step();
     for (DiskEvent& event : work_->queue.take_events()) take_disk(std::move(event));
 }
 
@@ -88,8 +98,7 @@ void Recorder::take_disk(DiskEvent&& event) {
                                .utc_end = id.utc_end,
                                .frames = synced->frames});
         if (work_->disk_problem && id.kind == clip::PieceKind::video) {
-            work_->disk_problem = work_->video_away = false;
-            work_->queue.offer(CloseGap{time_base().stamp(id.boot_begin)});
+            work_->disk_problem = false;
             say_state(link::CameraState::recording, "");
         }
     } else if (auto* ended = std::get_if<ClipEnded>(&event)) {
@@ -98,16 +107,12 @@ void Recorder::take_disk(DiskEvent&& event) {
         say(link::GapChanged{gap->open, gap->when, gap->cause, std::move(gap->detail)});
     } else if (const auto* failed = std::get_if<DiskFailed>(&event)) {
         work_->session.abandon(failed->clip);
+        // A drive came back, or somebody made the folder anew: a new process has the right to it.
+        if (wiring_.confine && folder_identity(*settings_) != folder_)
+            stop_why_ = "its clips folder is another one now";
         if (std::exchange(work_->disk_problem, true)) return;
-        work_->video_away = true;
-        work_->queue.offer(OpenGap{stamp_of_loss(), cause_of(failed->error), failed->error.what});
         say_state(link::CameraState::disk_problem, failed->error.what);
     }
-}
-
-journal::Stamp Recorder::stamp_of_loss() const {
-    const auto last = work_->session.end_of_last_frame();
-    return time_base().stamp(last ? *last : wiring_.clock.boot());
 }
 
 void Recorder::begin_session() {
@@ -115,10 +120,12 @@ void Recorder::begin_session() {
     const BootTime now = wiring_.clock.boot();
     w.ingress.clear();
     ++w.sessions;
-    CameraSession camera{.source = wiring_.make_source(*settings_, wiring_.clock, w.ingress),
-                         .run = random_run_id(),
-                         .started = now,
-                         .last_frame = now};
+    CameraSession camera{
+        .source = wiring_.make_source(*settings_, wiring_.clock, w.ingress, encoders_),
+        .guard = {*settings_, encoders_},
+        .run = random_run_id(),
+        .started = now,
+        .last_frame = now};
     w.session.begin_run(camera.run);
     w.camera.emplace(std::move(camera));
     if (!w.disk_problem && w.failures == 0) say_state(link::CameraState::connecting, "");
@@ -153,9 +160,7 @@ void Recorder::take(ingest::SourceEvent&& event) {
     if (const auto* frame = std::get_if<ingest::Frame>(&event)) {
         take_frame(*frame);
     } else if (const auto* format = std::get_if<ingest::StreamFormat>(&event)) {
-        w.session.set_format(*format);
-        state_.encoder = format->encoder;
-        state_.encoder_why = format->encoder_why;
+        take_format(*format);
     } else if (const auto* heard = std::get_if<ingest::AudioFrame>(&event)) {
         w.session.add_audio(*heard);
     } else if (const auto* sound = std::get_if<ingest::AudioFormat>(&event)) {
@@ -170,6 +175,17 @@ void Recorder::take(ingest::SourceEvent&& event) {
     } else {
         w.camera->connected = true;
     }
+}
+
+void Recorder::take_format(const ingest::StreamFormat& format) {
+    Work& w = *work_;
+    state_.encoder = format.encoder;
+    state_.encoder_why = format.encoder_why;
+    w.camera->kept = format.encoder == "camera";
+    const auto lost =
+        w.camera->kept ? w.camera->guard.look(format, wiring_.clock.boot()) : std::nullopt;
+    if (lost) return end_session(lost->cause, lost->detail, clip::EndReason::stream_lost);
+    w.session.set_format(format);
 }
 
 void Recorder::take_frame(const ingest::Frame& frame) {
@@ -188,17 +204,16 @@ void Recorder::take_frame(const ingest::Frame& frame) {
         w.camera->has_frames = true;
         w.failures = 0;
         w.queue.offer(WriteJournal{
-            journal::RunBegan{time_base().stamp(frame.pts), w.camera->run, state_.encoder}});
+            journal::RunBegan{w.time.now().stamp(frame.pts), w.camera->run, state_.encoder}});
         if (!w.disk_problem) {
             state_.state = link::CameraState::recording;
             state_.detail.clear();
             say(state_);
         }
     }
-    if (w.video_away && !w.disk_problem) {
-        w.video_away = false;
-        w.queue.offer(CloseGap{time_base().stamp(frame.pts)});
-    }
+    const auto lost =
+        w.camera->kept ? w.camera->guard.look(frame, wiring_.clock.boot()) : std::nullopt;
+    if (lost) end_session(lost->cause, lost->detail, clip::EndReason::stream_lost);
 }
 
 void Recorder::take_dropped(const ingest::Dropped& dropped) {
@@ -208,8 +223,7 @@ void Recorder::take_dropped(const ingest::Dropped& dropped) {
               to_string(options_.camera), dropped.frames);
     if (!w.session.is_open()) return;
     w.session.end(clip::EndReason::overload, detail).ignore();
-    w.queue.offer(OpenGap{stamp_of_loss(), journal::GapCause::overload, detail});
-    w.video_away = true;
+    w.queue.offer(OpenGap{w.time.stamp_now(), journal::GapCause::overload, detail});
 }
 
 void Recorder::end_session(journal::GapCause cause, const std::string& detail,
@@ -227,6 +241,7 @@ void Recorder::end_session(journal::GapCause cause, const std::string& detail,
     }
     // What came in before is recorded still.
     while (auto event = camera.has_frames ? w.ingress.pop(Micros(0)) : std::nullopt) {
+        if (std::holds_alternative<ingest::Dropped>(*event)) break;
         if (const auto* format = std::get_if<ingest::StreamFormat>(&*event))
             w.session.set_format(*format);
         if (const auto* heard = std::get_if<ingest::AudioFrame>(&*event))
@@ -234,25 +249,35 @@ void Recorder::end_session(journal::GapCause cause, const std::string& detail,
         const auto* frame = std::get_if<ingest::Frame>(&*event);
         if (frame && !w.session.add(*frame)) break;
     }
+    const auto camera_clock = camera.source ? facts_of(camera.source->stats().camera_clock)
+                                            : std::optional<journal::CameraClock>();
     camera.source.reset();
+    say_encoder(false);  // Before a process that hangs ends: the daemon remembers what failed.
     w.session.end(reason, detail).ignore();
-    const journal::Stamp when =
-        camera.has_frames ? stamp_of_loss() : time_base().stamp(wiring_.clock.boot());
-    if (camera.has_frames)
-        w.queue.offer(WriteJournal{journal::RunEnded{when, camera.run, cause, detail}});
-    w.queue.offer(OpenGap{when, cause, detail});
-    w.video_away = true;
+    const journal::Stamp seen = w.time.stamp_now();
+    if (camera.has_frames) {
+        const auto end = w.session.end_of_last_frame();
+        w.queue.offer(WriteJournal{journal::RunEnded{.when = end ? w.time.now().stamp(*end) : seen,
+                                                     .run = camera.run,
+                                                     .cause = cause,
+                                                     .detail = detail,
+                                                     .camera_clock = camera_clock}});
+    }
+    w.queue.offer(OpenGap{seen, cause, detail});
     w.failures = camera.has_frames ? 0 : w.failures + 1;
-    const std::uint32_t jitter = random_run_id().value;
-    const Micros wait = retry_delay(cause, w.failures, jitter);
-    w.retry_at = wiring_.clock.boot() + wait;
+    const BootTime now = wiring_.clock.boot();
+    w.retry_at = retry_at({.cause = cause,
+                           .failures = w.failures,
+                           .jitter = random_run_id().value,
+                           .began = camera.started,
+                           .ended = now});
     if (reason != clip::EndReason::stream_lost) return;
     if (!w.disk_problem) say_state(state_after(cause), detail);
     std::uint64_t suppressed = 0;
-    if (loss_log_.allow(wiring_.clock.boot().us, suppressed))
+    if (loss_log_.allow(now.us, suppressed))
         log::warn("stream.lost", "camera={} cause={} detail=\"{}\" retry_in_ms={} suppressed={}",
                   to_string(options_.camera), journal::to_string(cause), detail,
-                  wait.count() / 1000, suppressed);
+                  (w.retry_at - now).count() / 1000, suppressed);
 }
 
 }  // namespace hd::record

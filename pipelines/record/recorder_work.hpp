@@ -2,28 +2,32 @@
 // the camera. Only recorder*.cpp include this.
 #pragma once
 
+#include "pipelines/ingest/stream_guard.hpp"
 #include "pipelines/record/recorder.hpp"
+#include "pipelines/record/time_keeper.hpp"
 
 namespace hd::record {
 
 // One connection to the camera, from start() to its loss.
 struct CameraSession {
     std::unique_ptr<ingest::Source> source;
+    ingest::StreamGuard guard;  // while the camera's own stream is kept
     RunId run;
     BootTime started;
     BootTime last_frame;      // when it came in, by our clock
     bool connected = false;   // the camera accepted PLAY
     bool has_frames = false;  // RunBegan is in the journal
+    bool kept = false;        // the stream is the camera's own
 };
 
 struct Recorder::Work {
-    Work(FileSystem& fs, Clock& clock, const link::RecorderSettings& settings,
-         std::function<TimeBase()> time_base);
+    Work(const Wiring& wiring, const link::RecorderSettings& settings);
     ~Work() { finish_disk(); }
     // Everything offered so far is on the disk when this returns.
     void finish_disk();
 
     ingest::Ingress ingress;
+    TimeKeeper time;
     ClipDisk disk;  // Only the thread `disk`, after its start.
     DiskThread queue;
     ClipSession session;
@@ -33,9 +37,7 @@ struct Recorder::Work {
     BootTime retry_at{};
     unsigned failures = 0;       // sessions in a row without a frame
     std::uint64_t sessions = 0;  // since the start
-    bool video_away = true;      // CloseGap is due at the next frame that is recorded
-    // The disk failed. The gap ends with the first piece of a later clip that is durable.
-    bool disk_problem = false;
+    bool disk_problem = false;   // until a piece of a later clip is durable
 };
 
 }  // namespace hd::record

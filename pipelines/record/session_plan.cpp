@@ -1,5 +1,7 @@
 #include "pipelines/record/session_plan.hpp"
 
+#include <algorithm>
+
 #include "pipelines/ingest/reconnect.hpp"
 
 namespace hd::record {
@@ -26,12 +28,16 @@ bool needs_reconnect(const link::RecorderSettings& a, const link::RecorderSettin
            a.max_frames_per_s != b.max_frames_per_s || a.max_kbit_per_s != b.max_kbit_per_s;
 }
 
-Micros retry_delay(journal::GapCause cause, unsigned failures, std::uint32_t jitter) {
-    if (cause != journal::GapCause::unreachable)
-        return ingest::reconnect_delay(cause, failures, jitter);
-    // 0.75 to 1 s: cameras that lost power together are not asked together.
+BootTime retry_at(const LostSession& lost) {
+    using enum journal::GapCause;
+    if (lost.cause != unreachable && lost.cause != stalled && lost.cause != closed)
+        return lost.ended + ingest::reconnect_delay(lost.failures, lost.jitter);
+    // Counted from the beginning of a try, which may itself have waited for a second. A camera that
+    // was there a moment ago is asked again at once, but never in a tight loop.
     constexpr std::int64_t kLeastUs = 750'000, kSpreadUs = 250'000;
-    return Micros(kLeastUs + kSpreadUs * (std::int64_t{jitter} >> 16) / 65536);
+    constexpr Micros kAtLeast = std::chrono::milliseconds(100);
+    const Micros wait(kLeastUs + kSpreadUs * (std::int64_t{lost.jitter} >> 16) / 65536);
+    return std::max(lost.began + wait, lost.ended + kAtLeast);
 }
 
 }  // namespace hd::record

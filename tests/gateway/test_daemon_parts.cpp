@@ -106,40 +106,81 @@ TEST_SUITE("gateway/daemon/clock_keeper") {
     TEST_CASE("that the clock became good is a record even if it did not move") {
         test::FakeClock clock;
         clock.set_quality(ClockQuality::unsynchronised);
-        const auto first = clock_change(std::nullopt, stamp_now(clock));
+        const auto first = journal::clock_change(std::nullopt, journal::read_clocks(clock));
         REQUIRE(first.has_value());
-        CHECK_FALSE(clock_change(first, stamp_now(clock)).has_value());
+        CHECK_FALSE(journal::clock_change(first, journal::read_clocks(clock)).has_value());
         clock.set_quality(ClockQuality::synchronised);
-        const auto good = clock_change(first, stamp_now(clock));
+        const auto good = journal::clock_change(first, journal::read_clocks(clock));
         REQUIRE(good.has_value());
         CHECK(good->stepped_us == 0);
+        // Noise below a step moves nothing: the offset stays to the microsecond.
+        clock.step_wall(3ms);
+        const auto noisy = journal::clock_change(first, journal::read_clocks(clock));
+        REQUIRE(noisy.has_value());
+        CHECK(journal::offset_of(noisy->when) == journal::offset_of(first->when));
     }
 }
 
 TEST_SUITE("gateway/daemon/journal_keeper") {
+    using journal::GapCause;
+
     TEST_CASE("a gap is opened once, and again only after somebody ended it") {
         test::TempFolder folder;
         test::FakeClock clock;
         const std::string path = folder.path("journal/x.log");
         auto keeper = JournalKeeper::open(real_file_system(), path, random_id<CameraId>());
         REQUIRE(keeper.ok());
-        CHECK(keeper->gap_began(stamp_now(clock), journal::GapCause::restart, "one").ok());
-        CHECK(keeper->gap_began(stamp_now(clock), journal::GapCause::restart, "two").ok());
-        CHECK(records_of(path).size() == 1);
+        CHECK(keeper->video_ended(std::nullopt, GapCause::restart, "never configured").ok());
+        CHECK(records_of(path).empty());
+        CHECK(keeper->configured(journal::read_clocks(clock), "door").ok());
+        CHECK(records_of(path).size() == 2);  // and no video yet
+        CHECK(keeper->video_ended(std::nullopt, GapCause::restart, "two").ok());
+        CHECK(records_of(path).size() == 2);
         // The recorder ends it, with a descriptor of its own.
+        clock.advance(5s);
+        const journal::Stamp back = journal::read_clocks(clock);
         auto recorder = journal::Writer::open(real_file_system(), path, "camera");
         REQUIRE(recorder.ok());
-        CHECK(recorder->append(journal::encode(journal::GapEnded{.when = stamp_now(clock)})).ok());
-        CHECK(keeper->gap_began(stamp_now(clock), journal::GapCause::restart, "three").ok());
+        CHECK(recorder->append(journal::encode(journal::GapEnded{.when = back})).ok());
+        CHECK(keeper->video_ended(std::nullopt, GapCause::restart, "three").ok());
         const auto records = records_of(path);
-        REQUIRE(records.size() == 3);
-        CHECK(std::get<journal::GapBegan>(records[2]).detail == "three");
+        REQUIRE(records.size() == 4);
+        CHECK(std::get<journal::GapBegan>(records[3]).detail == "three");
+        CHECK(std::get<journal::GapBegan>(records[3]).when == back);
         // And a gap that the recorder opened is not opened again, by a new keeper neither.
         auto next = JournalKeeper::open(real_file_system(), path, random_id<CameraId>());
         REQUIRE(next.ok());
         CHECK(next->gap_open());
-        CHECK(next->gap_began(stamp_now(clock), journal::GapCause::restart, "four").ok());
-        CHECK(records_of(path).size() == 3);
+        CHECK(next->video_ended(std::nullopt, GapCause::restart, "four").ok());
+        CHECK(records_of(path).size() == 4);
+    }
+
+    TEST_CASE("video inside of the open gap, and an end that was lost, are put right") {
+        test::TempFolder folder;
+        test::FakeClock clock;
+        const std::string path = folder.path("journal/x.log");
+        auto keeper = JournalKeeper::open(real_file_system(), path, random_id<CameraId>());
+        REQUIRE(keeper.ok());
+        CHECK(keeper->configured(journal::read_clocks(clock), "door").ok());
+        VideoSpan video;
+        clock.advance(5s);
+        video.begin = journal::read_clocks(clock);
+        clock.advance(5s);
+        video.end = journal::read_clocks(clock);
+        for (int i = 0; i < 2; ++i)
+            CHECK(keeper->video_ended(video, GapCause::restart, "killed").ok());
+        auto records = records_of(path);
+        REQUIRE(records.size() == 4);
+        CHECK(std::get<journal::GapEnded>(records[2]).when == video.begin);
+        CHECK(std::get<journal::GapBegan>(records[3]).when == video.end);
+        video.end.at = video.end.at - 1s;
+        video.end.utc = video.end.utc - 1s;
+        for (int i = 0; i < 2; ++i)
+            CHECK(keeper->video_ended(video, GapCause::restart, "power").ok());
+        records = records_of(path);
+        REQUIRE(records.size() == 5);
+        CHECK(std::get<journal::GapBegan>(records[4]).when == video.end);
+        CHECK(keeper->take_marks().size() == 4);
     }
 
     TEST_CASE("a name is written when it changes, disabling once") {
@@ -148,14 +189,20 @@ TEST_SUITE("gateway/daemon/journal_keeper") {
         const std::string path = folder.path("journal/x.log");
         auto keeper = JournalKeeper::open(real_file_system(), path, random_id<CameraId>());
         REQUIRE(keeper.ok());
-        for (int i = 0; i < 2; ++i) CHECK(keeper->configured(stamp_now(clock), "door").ok());
-        CHECK(records_of(path).size() == 1);
-        CHECK(keeper->configured(stamp_now(clock), "front door").ok());
-        CHECK(records_of(path).size() == 2);
-        for (int i = 0; i < 2; ++i) CHECK(keeper->disabled(stamp_now(clock)).ok());
-        CHECK(records_of(path).size() == 4);  // Disabled, GapBegan
-        CHECK(keeper->configured(stamp_now(clock), "front door").ok());
-        CHECK(records_of(path).size() == 5);
+        const auto now = [&] {
+            clock.advance(1s);
+            return journal::read_clocks(clock);
+        };
+        for (int i = 0; i < 2; ++i) CHECK(keeper->configured(now(), "door").ok());
+        CHECK(records_of(path).size() == 2);  // Configured, GapBegan
+        CHECK(keeper->configured(now(), "front door").ok());
+        CHECK(records_of(path).size() == 3);
+        for (int i = 0; i < 2; ++i) CHECK(keeper->disabled(now()).ok());
+        CHECK(records_of(path).size() == 5);  // Disabled, GapBegan
+        CHECK(keeper->configured(now(), "front door").ok());
+        const auto records = records_of(path);
+        REQUIRE(records.size() == 7);  // Configured, and the gap is not the owner's any more
+        CHECK(std::get<journal::GapBegan>(records[6]).cause == GapCause::restart);
     }
 }
 

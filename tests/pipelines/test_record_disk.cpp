@@ -179,17 +179,22 @@ TEST_CASE("a failed sync ends the clip: its data may be gone although a later sy
     CHECK(b.all<PieceSynced>().empty());
 }
 
-TEST_CASE("a gap stands in the journal once, whoever wrote it") {
+TEST_CASE("a gap stands in the journal once, whoever wrote it, and ends with durable video") {
     Bench b;
     const journal::Stamp t1 = some_time().stamp(kStart), t2 = some_time().stamp(kStart + 5s);
     b.disk.apply(OpenGap{t1, journal::GapCause::stalled, "quiet"});
     b.disk.apply(OpenGap{t2, journal::GapCause::unreachable, "again"});
     CHECK(b.journal().size() == 1);
-    b.disk.apply(CloseGap{t2});
-    b.disk.apply(CloseGap{t2});
-    CHECK(b.journal().size() == 2);
+    b.now = kStart + 10s;
+    b.feed(60, 50);
+    CHECK(b.journal().size() == 1);  // nothing is durable yet
+    b.disk.sync();
+    REQUIRE(b.journal().size() == 2);
+    CHECK(std::get<journal::GapEnded>(b.journal()[1]).when == some_time().stamp(kStart + 10s));
     REQUIRE(b.all<GapStands>().size() == 2);
     CHECK(b.all<GapStands>()[1].cause == journal::GapCause::stalled);
+    REQUIRE(b.session.end(clip::EndReason::stream_lost, "").ok());
+    const journal::Stamp end = some_time().stamp(b.now);
     {
         // The daemon notes that a recorder died.
         auto daemon = journal::Writer::open(
@@ -197,13 +202,36 @@ TEST_CASE("a gap stands in the journal once, whoever wrote it") {
         REQUIRE(daemon.ok());
         REQUIRE(daemon
                     ->append(journal::encode(journal::CameraRecord{
-                        journal::GapBegan{t2, journal::GapCause::restart, "crashed"}}))
+                        journal::GapBegan{end, journal::GapCause::restart, "crashed"}}))
                     .ok());
     }
-    b.disk.apply(OpenGap{t2, journal::GapCause::closed, ""});
-    CHECK(b.journal().size() == 3);
-    b.disk.apply(CloseGap{t2});
-    CHECK(b.journal().size() == 4);
+    const std::size_t before = b.journal().size();
+    b.disk.apply(OpenGap{end, journal::GapCause::closed, ""});
+    CHECK(b.journal().size() == before);
+    // What the camera does instead says more than that the hub was away.
+    b.disk.apply(OpenGap{some_time().stamp(b.now + 1s), journal::GapCause::unreachable, ""});
+    CHECK(b.journal().size() == before + 1);
+}
+
+TEST_CASE("what a full disk refuses of the journal comes before the next clip") {
+    Bench b;
+    b.feed(60, 50);
+    b.disk.sync();
+    b.fs.set_capacity(0);
+    b.feed(40, 100);
+    REQUIRE(b.all<DiskFailed>().size() == 1);
+    b.session.abandon(ClipId{{1}});
+    CHECK(b.journal().empty());
+    b.fs.set_capacity(std::nullopt);
+    b.feed(60, 50);
+    b.disk.sync();
+    const auto records = b.journal();
+    REQUIRE(records.size() == 2);
+    CHECK(std::get<journal::GapBegan>(records[0]).cause == journal::GapCause::disk_full);
+    CHECK(std::get<journal::GapBegan>(records[0]).when.at ==
+          b.all<ClipEnded>()[0].summary.boot_end);
+    CHECK(std::get<journal::GapEnded>(records[1]).when.at ==
+          b.all<ClipBegun>()[1].header.boot_begin);
 }
 
 TEST_CASE("the thread does what it was offered, refuses after close, and says when it is full") {

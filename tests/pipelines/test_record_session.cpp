@@ -230,17 +230,27 @@ TEST_CASE("a frame before any format, and parameters that make no MP4, are refus
     CHECK(disk.jobs.empty());
 }
 
-TEST_CASE("a camera that is off is asked once a second, one that refuses us is left alone") {
+TEST_CASE("a camera that gives no video is asked once a second, one that refuses us more rarely") {
     using journal::GapCause;
-    for (unsigned failures : {0u, 1u, 5u, 100u}) {
-        CHECK(retry_delay(GapCause::unreachable, failures, 0) >= 750ms);
-        CHECK(retry_delay(GapCause::unreachable, failures, UINT32_MAX) <= 1s);
-        CHECK(retry_delay(GapCause::refused, failures, 0) >= 5s);
-        CHECK(retry_delay(GapCause::stalled, failures, UINT32_MAX) <= 30s);
+    const BootTime began{1'000'000'000};
+    const auto at = [&](GapCause cause, unsigned failures, std::uint32_t jitter, Micros took) {
+        return retry_at({cause, failures, jitter, began, began + took}) - began;
+    };
+    for (const GapCause cause : {GapCause::unreachable, GapCause::closed, GapCause::stalled}) {
+        for (const unsigned failures : {0u, 1u, 1000u}) {
+            CHECK(at(cause, failures, 0, 5ms) >= 750ms);
+            CHECK(at(cause, failures, UINT32_MAX, 5ms) <= 1s);
+            // An attempt that itself waited for a second, and a run of hours, are not waited for.
+            CHECK(at(cause, failures, UINT32_MAX, 1s) == 1100ms);
+            CHECK(at(cause, failures, UINT32_MAX, 7200s) == 7200s + 100ms);
+        }
     }
-    CHECK(retry_delay(GapCause::closed, 0, UINT32_MAX) <= 500ms);
-    CHECK(retry_delay(GapCause::closed, 8, UINT32_MAX) >
-          retry_delay(GapCause::closed, 1, UINT32_MAX));
+    for (const GapCause cause : {GapCause::refused, GapCause::encoder}) {
+        CHECK(at(cause, 0, UINT32_MAX, 0s) <= 500ms);
+        CHECK(at(cause, 3, UINT32_MAX, 0s) > at(cause, 2, UINT32_MAX, 0s));
+        CHECK(at(cause, 1000, 0, 0s) >= 15s);
+        CHECK(at(cause, 1000, UINT32_MAX, 0s) <= 30s);
+    }
 }
 
 TEST_CASE("only what concerns the camera's connection reconnects") {

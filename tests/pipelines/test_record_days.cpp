@@ -1,0 +1,292 @@
+// A camera that comes and goes, and processes that do. Gaps, liveness, adoption.
+#include <cstdlib>
+#include <random>
+
+#include <doctest/doctest.h>
+
+#include "tests/pipelines/camera_days.hpp"
+
+using namespace hd;
+using namespace hd::test;
+using namespace std::chrono_literals;
+using journal::GapCause;
+
+namespace {
+
+std::vector<GapCause> causes_of(CameraDays& days) {
+    std::vector<GapCause> out;
+    for (const Tile& t : days.tiles())
+        if (t.cause) out.push_back(*t.cause);
+    return out;
+}
+
+template <typename T>
+std::size_t count_of(const std::vector<journal::CameraRecord>& records) {
+    return static_cast<std::size_t>(std::ranges::count_if(
+        records, [](const auto& r) { return std::holds_alternative<T>(r); }));
+}
+
+std::uint64_t frames_of(CameraDays& days) {
+    std::uint64_t n = 0;
+    for (const auto& c : days.clips()) n += c.frames;
+    return n;
+}
+
+// Something that happens to a hub in its life.
+void happen(CameraDays& days, std::mt19937_64& random) {
+    const auto below = [&](std::uint64_t n) { return random() % n; };
+    const auto some_cut = [&] { return static_cast<Cut>(below(4)); };
+    switch (below(16)) {
+        case 0:
+            return days.set_mood(Mood::off);
+        case 1:
+            return days.set_mood(Mood::refuses);
+        case 2:
+            return days.set_mood(Mood::silent);
+        case 3:
+            return days.hang_up();
+        case 4:
+            return days.recorder_dies();
+        case 5:
+            return days.daemon_dies();
+        case 6:
+            return days.crash(std::nullopt);
+        case 7:
+            return days.crash(some_cut());
+        case 8:
+            days.fs.set_capacity(0);  // less than there is: nothing fits
+            days.live(Micros(static_cast<std::int64_t>(below(40'000'000))));
+            return days.fs.set_capacity(std::nullopt);
+        case 9:
+            // One operation fails: which one, chance says.
+            if (days.recorder_lives())
+                days.fs.fail_at(days.fs.operations() + below(12),
+                                Error{ErrorCode::unavailable, "I/O error"});
+            return days.live(2s);
+        case 10:
+            return days.clock.step_wall(Micros(static_cast<std::int64_t>(below(7200)) * 1'000'000 -
+                                               3600'000'000));
+        case 11:
+            days.enable(false);
+            days.live(20s);
+            return days.enable(true);
+        case 12:  // The machine, or its processes, die in the middle of something.
+        case 13: {
+            days.fs.cut_power_at(days.fs.operations() + below(30));
+            days.live(5s);
+            return days.crash(below(2) ? std::optional(some_cut()) : std::nullopt);
+        }
+        case 14:
+            days.settings.policy_number += 1;
+            days.daemon_speaks(link::NewSettings{days.settings});
+            return;
+        default:
+            return days.set_mood(Mood::well);
+    }
+}
+
+std::string live_through(std::uint64_t seed) {
+    std::mt19937_64 random(seed);
+    CameraDays days;
+    days.settings.clip_target = 20s;
+    days.daemon_starts();
+    for (int i = 0; i < 40; ++i) {
+        if (random() % 2) days.set_mood(Mood::well);
+        days.live(Micros(static_cast<std::int64_t>(random() % 45'000'000)));
+        happen(days, random);
+        // Mostly somebody starts the hub again.
+        if (random() % 4) days.daemon_starts();
+    }
+    days.set_mood(Mood::well);
+    days.daemon_starts();
+    days.live(60s);
+    days.stop();
+    return days.untiled();
+}
+
+}  // namespace
+
+TEST_SUITE_BEGIN("pipelines/record/days");
+
+TEST_CASE("every cause has its gap, and clips and gaps tile the time to the microsecond") {
+    CameraDays days;
+    days.daemon_starts();
+    days.live(70s);
+    days.set_mood(Mood::off);
+    days.hang_up();
+    days.live(90s);
+    days.set_mood(Mood::refuses);
+    days.live(90s);
+    days.set_mood(Mood::well);
+    days.live(90s);
+    days.set_mood(Mood::silent);
+    days.live(8s);
+    days.set_mood(Mood::well);
+    days.live(40s);
+    days.fs.set_capacity(0);
+    days.live(30s);
+    days.fs.set_capacity(std::nullopt);
+    days.live(30s);
+    days.enable(false);
+    days.live(50s);
+    days.enable(true);
+    days.live(30s);
+    days.recorder_dies();
+    days.live(30s);
+    days.stop();
+    CHECK(days.untiled() == "");
+    const auto causes = causes_of(days);
+    for (const GapCause cause : {GapCause::restart, GapCause::unreachable, GapCause::refused,
+                                 GapCause::stalled, GapCause::disk_full, GapCause::disabled})
+        CHECK_MESSAGE(std::ranges::find(causes, cause) != causes.end(),
+                      std::string(journal::to_string(cause)));
+    for (const auto& c : days.clips()) CHECK(c.frames > 0);
+}
+
+// HALFDOOR_SEEDS=<first>,<count> for the long form.
+TEST_CASE("random histories tile: camera, disk, clock, processes and power come and go") {
+    std::uint64_t first = 1, count = 60;
+    if (const char* text = std::getenv("HALFDOOR_SEEDS")) {
+        first = std::strtoull(text, nullptr, 10);
+        if (const char* comma = std::strchr(text, ','))
+            count = std::strtoull(comma + 1, nullptr, 10);
+    }
+    std::uint64_t bad = 0;
+    for (std::uint64_t seed = first; seed < first + count && bad < 5; ++seed) {
+        const std::string what = live_through(seed);
+        if (what.empty()) continue;
+        ++bad;
+        FAIL_CHECK("seed " << seed << ": " << what);
+    }
+    MESSAGE("seeds " << first << " to " << first + count - 1);
+}
+
+TEST_CASE("a camera that is off is asked about once a second, one that refuses ever more rarely") {
+    CameraDays days;
+    days.set_mood(Mood::off);
+    days.daemon_starts();
+    days.live(600s, 100ms);
+    CHECK(days.connects >= 500);
+    CHECK(days.connects <= 800);
+    days.connects = 0;
+    days.set_mood(Mood::refuses);
+    days.live(600s, 100ms);
+    CHECK(days.connects >= 20);
+    CHECK(days.connects <= 45);
+    // One gap, its cause once a minute at most.
+    CHECK(days.journal().size() < 10);
+}
+
+TEST_CASE("a camera that comes back is recorded within two seconds, however long it was away") {
+    CameraDays days;
+    days.frame_step = 40ms;
+    days.key_every = 25;
+    days.daemon_starts();
+    std::mt19937_64 random(1);
+    for (int i = 0; i < 20; ++i) {
+        days.live(10s, 20ms);
+        days.set_mood(Mood::off);
+        days.hang_up();
+        days.live(Micros(static_cast<std::int64_t>(random() % 100'000'000)), 50ms);
+        const BootTime back = days.clock.boot();
+        days.set_mood(Mood::well);
+        days.live(3s, 20ms);
+        REQUIRE(days.first_frame.has_value());
+        CHECK(*days.first_frame - back <= 1100ms);
+        CHECK(days.tiles().back().begin.at - back <= 2s);
+    }
+    days.stop();
+    CHECK(days.untiled() == "");
+}
+
+TEST_CASE("two watchdogs: ten seconds for the first frame, three between frames") {
+    CameraDays days;
+    days.set_mood(Mood::silent);
+    days.daemon_starts();
+    days.live(9s, 100ms);
+    CHECK(days.connects == 1);
+    days.live(3s, 100ms);
+    CHECK(days.connects == 2);
+    days.set_mood(Mood::well);
+    days.live(30s, 100ms);
+    const unsigned before = days.connects;
+    days.set_mood(Mood::silent);
+    days.live(2900ms, 100ms);
+    CHECK(days.connects == before);
+    days.live(2s, 100ms);
+    CHECK(days.connects == before + 1);
+    days.stop();
+    CHECK(days.untiled() == "");
+    CHECK(causes_of(days).back() == GapCause::restart);
+}
+
+TEST_CASE("a teardown that hangs ends the process, with everything on the disk") {
+    CameraDays days;
+    days.daemon_starts();
+    days.live(30s);
+    days.set_mood(Mood::hangs);
+    days.live(5s);
+    REQUIRE(days.ended.has_value());
+    CHECK(*days.ended == record::Ended::hung);
+    CHECK(frames_of(days) == days.frames);
+    days.set_mood(Mood::well);
+    days.live(30s);
+    days.stop();
+    CHECK(days.untiled() == "");
+    CHECK(frames_of(days) == days.frames);
+}
+
+TEST_CASE("a daemon that goes and comes again finds the same run, and every frame") {
+    CameraDays days;
+    days.daemon_starts();
+    days.live(100s);
+    for (int i = 0; i < 3; ++i) {
+        days.daemon_dies();
+        days.live(95s);
+        days.daemon_starts();
+        days.live(20s);
+    }
+    days.stop();
+    CHECK(days.untiled() == "");
+    CHECK(count_of<journal::RunBegan>(days.journal()) == 1);
+    CHECK(frames_of(days) == days.frames);
+    CHECK(causes_of(days) == std::vector{GapCause::restart, GapCause::restart});
+}
+
+TEST_CASE("a recorder left alone for five minutes closes its clip and ends") {
+    CameraDays days;
+    days.daemon_starts();
+    days.live(30s);
+    days.daemon_dies();
+    days.live(299s);
+    CHECK(days.recorder_lives());
+    days.live(3s);
+    CHECK_FALSE(days.recorder_lives());
+    REQUIRE(days.ended.has_value());
+    CHECK(*days.ended == record::Ended::orphaned);
+    CHECK(days.clips().back().reason == clip::EndReason::shutdown);
+    // The next daemon hours later: the time between is a gap, from the last frame on.
+    days.live(7200s, 60s);
+    days.daemon_starts();
+    days.live(30s);
+    days.stop();
+    CHECK(days.untiled() == "");
+}
+
+TEST_CASE("a daemon of another release: the recorder ends at the next key frame, not before") {
+    CameraDays days;
+    days.daemon_starts();
+    days.live(31s);  // the last key frame is some seconds old
+    REQUIRE_FALSE(days.ended.has_value());
+    days.daemon_is_of_another_release();
+    days.live(2s);
+    CHECK_FALSE(days.ended.has_value());
+    const std::uint64_t sent = days.frames;
+    for (int i = 0; i < 12 && !days.ended; ++i) days.live(1s);
+    REQUIRE(days.ended.has_value());
+    CHECK(days.frames > sent);
+    days.live(30s);  // with its own release again
+    days.stop();
+    CHECK(days.untiled() == "");
+    CHECK(count_of<journal::RunBegan>(days.journal()) == 2);
+}
