@@ -16,6 +16,13 @@ std::string word_of(link::EncodeMode mode) {
     return "auto";
 }
 
+// A piece is a sync period long; what lies between its end and the disk is the jitter buffer, then
+// the wait for the shared tick and the sync (docs/decisions/0004).
+Micros loss_window(const link::RecorderSettings& settings) {
+    constexpr Micros kToTheDisk = std::chrono::milliseconds(300);
+    return settings.sync_period + settings.jitter_latency + kToTheDisk;
+}
+
 store::CameraLimits limits_of(const config::RetentionSettings& hub,
                               const config::CameraSettings& camera) {
     store::CameraLimits limits;
@@ -36,6 +43,7 @@ std::vector<CameraPlan> plan_cameras(const config::Config& config, const Ruling*
                         .name = camera.recorder.name,
                         .enabled = camera.enabled,
                         .encode = word_of(camera.recorder.encode),
+                        .loss_window = loss_window(camera.recorder),
                         .settings = std::nullopt,
                         .limits = limits_of(config.retention, camera)};
         if (camera.enabled && ruling != nullptr && ruling->policy) {

@@ -16,6 +16,8 @@ struct CameraPlan {
     std::string name;
     bool enabled = true;
     std::string encode;  // "auto", "camera", "hub"
+    // A power cut takes at most so much of the newest video, on a disk that keeps up.
+    Micros loss_window{0};
     // None: nothing may be recorded, because the camera is disabled or no policy rules yet.
     std::optional<link::RecorderSettings> settings;
     store::CameraLimits limits;

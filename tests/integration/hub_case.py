@@ -31,17 +31,19 @@ def now():
 class RunningHub:
     """Replayed cameras and a hub that records them, below one folder; ends with the `with`."""
 
-    def __init__(self, programs, folder, generate, clip_seconds=5, extra_config="", data=None, **hub):
-        self.programs, self.folder = programs, pathlib.Path(folder)
+    def __init__(self, programs, folder, generate, clip_seconds=5, extra_config="", data=None, cameras=None,
+                 replay_options=(), **hub):
+        self.programs, self.folder, self.replay_options = programs, pathlib.Path(folder), replay_options
+        self.cameras = cameras  # the hub records so many of the generated ones; none: all
         self.generate, self.clip_seconds, self.extra_config, self.data = generate, clip_seconds, extra_config, data
         self.hub_options = {"requester": False, **hub}
         self.stack = contextlib.ExitStack()
 
     def __enter__(self):
         with contextlib.ExitStack() as stack:
-            self.replay = hubkit.Replay(self.programs, self.folder, generate=self.generate)
+            self.replay = hubkit.Replay(self.programs, self.folder, generate=self.generate, options=self.replay_options)
             stack.callback(self.replay.stop)
-            cameras = {c["name"]: c["url"] for c in self.replay.cameras}
+            cameras = {c["name"]: c["url"] for c in self.replay.cameras[:self.cameras]}
             self.hub = hubkit.prepared_hub(self.programs, self.folder / "hub", cameras, self.clip_seconds,
                                            extra_config=self.extra_config, **self.hub_options)
             stack.callback(self.hub.stop)

@@ -64,7 +64,7 @@ class Process:
         self.arguments = [str(a) for a in arguments]
         with open(self.log, "ab") as output:
             self.child = subprocess.Popen(self.arguments, stdout=popen.pop("stdout", output), stderr=output,
-                                          stdin=subprocess.DEVNULL, **popen)
+                                          stdin=popen.pop("stdin", subprocess.DEVNULL), **popen)
 
     @property
     def pid(self):
@@ -102,7 +102,8 @@ class Replay:
         arguments += list(options) + list(files)
         self.ready_file = pathlib.Path(folder) / "replay.json"
         with open(self.ready_file, "wb") as ready:
-            self.process = Process(arguments, pathlib.Path(folder) / "replay.log", stdout=ready)
+            # With --commands among the options it listens to command().
+            self.process = Process(arguments, pathlib.Path(folder) / "replay.log", stdout=ready, stdin=subprocess.PIPE)
         self.cameras = wait_until(self._ready, 90, "ready line of halfdoor-replay")
 
     def _ready(self):
@@ -115,7 +116,13 @@ class Replay:
                     return message["cameras"]
         return None
 
+    def command(self, line):
+        """A fault now: CAMERA,KIND[,AMOUNT[,FOR]]."""
+        self.process.child.stdin.write(f"{line}\n".encode())
+        self.process.child.stdin.flush()
+
     def stop(self):
+        self.process.child.stdin.close()
         return self.process.stop(10)
 
 
@@ -133,6 +140,7 @@ class Hub:
         self.folder = pathlib.Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         self.data = self.folder / "data"
+        self.runtime = self.data / "run"
         self.config = self.folder / "halfdoor.toml"
         self.laptop = self.folder / "owner-laptop"
         self.office = self.folder / "requester-office"
@@ -211,7 +219,7 @@ class Hub:
     def recorder_pids(self):
         """camera id -> pid of its halfdoor-recorder (children of this hub's daemon, adopted ones too)."""
         found = {}
-        socket_path = str(self.data / "run")
+        socket_path = str(self.runtime)
         for entry in pathlib.Path("/proc").iterdir():
             if not entry.name.isdigit():
                 continue
@@ -247,7 +255,7 @@ class Hub:
         return sorted((self.data / "clips").glob(pattern), key=lambda p: p.name)
 
 
-def prepared_hub(programs, folder, cameras, clip_seconds=5, level="clips", requester=True, extra_config=""):
+def prepared_hub(programs, folder, cameras, clip_seconds=5, level="clips", requester=True, extra_config="", runtime=None):
     """A hub as its owner sets it up: keys made elsewhere, the owner's card brought to the hub, policy 1 signed
     on the owner's side and applied, one requester (a police office) with the given level. Not started."""
     hub = Hub(programs, folder, cameras, clip_seconds)
@@ -264,6 +272,12 @@ def prepared_hub(programs, folder, cameras, clip_seconds=5, level="clips", reque
         options += ["--requester-listen", hub.requester_address]
     hub.run("init", "--data", hub.data, "--owner-card", hub.owner_card, "--config-out", hub.config,
             "--draft-out", hub.laptop / "policy-1.draft", *options)
+    if runtime:
+        hub.runtime = pathlib.Path(runtime)
+        text = hub.config.read_text()
+        lines = [line for line in text.splitlines() if not line.startswith("runtime_folder")]
+        at = next(n for n, line in enumerate(lines) if line.startswith("data_folder"))
+        hub.config.write_text("\n".join([*lines[:at + 1], f'runtime_folder = "{runtime}"', *lines[at + 1:]]) + "\n")
     with open(hub.config, "a", encoding="utf-8") as config:
         config.write(f"\n[recording]\nclip_target_s = {clip_seconds}\n{extra_config}")
     edit = ["policy", "edit", hub.laptop / "policy-1.draft", "--all-cameras", "--minimum-age", "0", "--cell", CELL]

@@ -1,0 +1,90 @@
+#!/usr/bin/python3
+"""The drive of a hub is pulled out while it records, and comes back: the hub says so loudly, lives on, and records again by
+itself once the file system is mounted again, as a new device, at the same place; what was promised is there. And a file
+system that is frozen for two seconds (a snapshot is taken) costs no frame. Needs root, loop devices and /dev/fuse."""
+import subprocess
+import sys
+import time
+import unittest
+
+import hub_case
+import hubkit
+import power_disk
+from hub_case import cameras_of, utc
+
+SKIPPED = 77  # meson's word for a skipped test
+WHY_NOT = power_disk.why_not()
+CAMERAS = "h264:320x180@15:gop=8:kbit=400,h265:320x180@10:gop=5:kbit=300"
+
+
+class Drive(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.folder, cls.programs = hub_case.temp_folder(cls), hubkit.Programs()
+        (cls.folder / "hub").mkdir()
+        cls.disk = cls.enterClassContext(power_disk.PowerDisk(cls.folder / "disk", cls.folder / "hub" / "data"))
+        # Sockets are not on the drive, as on an installed hub.
+        cls.runtime = cls.folder / "run"
+        cls.runtime.mkdir(mode=0o700)
+        cls.hub = cls.enterClassContext(hub_case.RunningHub(
+            cls.programs, cls.folder, CAMERAS, clip_seconds=4, runtime=cls.runtime,
+            extra_config="\n[retention]\nreserve_mb = 16\n")).hub
+
+    def count(self):
+        for camera in cameras_of(self.hub):
+            clips = [*self.hub.clip_files(camera), *sorted((self.hub.data / "clips" / camera).glob("*/*.part"))]
+            yield hub_case.count_frames(self.programs, hub_case.opened(self.hub, clips, self.folder / "count.mp4"))
+
+    def recording_again(self, seconds):
+        moment = hub_case.now()
+        hubkit.wait_until(lambda: all(c["state"] == "recording" and c["durable_until"] and utc(c["durable_until"]) > moment
+                                      for c in cameras_of(self.hub).values()), seconds, "recording", 0.2)
+
+    def test_1_a_frozen_file_system_costs_no_frame(self):
+        time.sleep(3)
+        for _ in range(2):
+            subprocess.run(["fsfreeze", "-f", self.hub.data], check=True)
+            time.sleep(2)
+            subprocess.run(["fsfreeze", "-u", self.hub.data], check=True)
+            self.recording_again(10)
+        for count in self.count():
+            self.assertEqual((count["missing"], count["repeated"]), (0, 0), count)
+
+    def test_2_a_drive_that_is_pulled_and_comes_back(self):
+        promised = {camera: utc(facts["durable_until"]) for camera, facts in cameras_of(self.hub).items()}
+        daemon = self.hub.daemon.pid
+        self.disk.order("fail", on=True)
+        hubkit.wait_until(lambda: {c["state"] for c in cameras_of(self.hub).values()} == {"disk_problem"}, 20, "disk_problem")
+        names = {w["name"] for w in self.hub.status()["warnings"]}
+        self.assertIn("disk_problem", names)
+        time.sleep(5)
+        self.assertTrue(self.hub.daemon.alive())
+        self.assertEqual(len(self.hub.recorder_pids()), 2)
+        # Back, as another device: the old mount is a corpse that its open files keep.
+        self.disk.order("fail", on=False)
+        subprocess.run(["umount", "-l", self.hub.data], check=True)
+        again = power_disk.Image(self.disk.file, self.hub.data)
+        again.mount()
+        self.addClassCleanup(again.unmount)
+        self.recording_again(30)
+        hubkit.wait_until(lambda: self.hub.status()["index"]["state"] == "ready" and not self.hub.status()["warnings"],
+                          40, "end of all warnings", 0.5)
+        self.assertEqual((self.hub.daemon.pid, self.hub.daemon.alive()), (daemon, True))
+        for camera, until in promised.items():
+            rows = [r for r in self.hub.json("clips", "--from", "-10m", "--camera", camera, "--gaps")]
+            clips = [r for r in rows if r["record"] == "clip"]
+            self.assertTrue(any(utc(c["begin"]) <= until <= utc(c["end"]) for c in clips), (until, clips))
+            self.assertIn("disk_error", [r["cause"] for r in rows if r["record"] == "gap"])
+
+    def test_3_an_orderly_end_leaves_every_clip_whole(self):
+        self.assertEqual(self.hub.stop(), 0)
+        done = self.hub.cli("check", "--data", self.hub.data, "--hash", "--json", check=False)
+        self.assertEqual((done.returncode, done.stdout.strip()), (0, ""))
+        self.assertEqual(self.hub.clip_files(finished=False), self.hub.clip_files())
+
+
+if __name__ == "__main__":
+    if WHY_NOT:
+        print(f"skipped: {WHY_NOT}")
+        sys.exit(SKIPPED)
+    hub_case.main()
