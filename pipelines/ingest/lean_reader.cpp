@@ -3,6 +3,7 @@
 #include <array>
 #include <cerrno>
 #include <cmath>
+#include <cstring>
 
 #include <fmt/format.h>
 #include <netdb.h>
@@ -21,14 +22,18 @@ namespace {
 
 using journal::GapCause;
 
-// After the first bytes of a picture the rest is on its way: waiting a moment takes a picture's
-// packets in one read. Arrival is when the first bytes woke us, so no time is falsified; it is far
-// below the second in which a piece closes.
-constexpr int kLingerMs = 8;
+// Bytes are read so often and not as they come: waking up, here and in the threads behind, costs
+// more than the bytes do. The kernel notes when the last of them came, so no time is falsified; and
+// it is far below the second in which a piece closes.
+constexpr int kRestMs = 80;
 constexpr std::size_t kReadBytes = 64 << 10;
+// Over some 3 Mbit/s a rest would fill the socket's buffer, and the camera would have to wait.
+constexpr std::size_t kRestBelow = 32 << 10;
 constexpr std::size_t kBufferBytes = kRtspMaxItem + kReadBytes;
 // What we say is short; a camera that does not read for so long is gone.
 constexpr std::size_t kMaxOutput = 64 << 10;
+// Of an interleaved packet, up to the SSRC.
+constexpr std::size_t kSureBytes = 16;
 // A camera that talks for a second or so and makes no sense.
 constexpr std::size_t kMaxGarbage = 1 << 20;
 constexpr Micros kReportPeriod = std::chrono::seconds(10);
@@ -143,6 +148,8 @@ bool LeanReader::connect_one(const void* address, unsigned size, int family) {
     if (!socket_) return false;
     const int on = 1;
     ::setsockopt(socket_.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    // For receive(); without it times are those of the reads.
+    ::setsockopt(socket_.get(), SOL_SOCKET, SO_TIMESTAMPNS, &on, sizeof on);
     // A camera that lost its power says nothing, and our few bytes may not be missed for hours.
     ::setsockopt(socket_.get(), SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
     if (::connect(socket_.get(), static_cast<const sockaddr*>(address), size) == 0) return true;
@@ -176,18 +183,44 @@ int LeanReader::patience_ms() const {
 
 // False: nothing to read yet.
 bool LeanReader::wait_for_bytes() {
+    // If nothing came meanwhile, receive() finds nothing, and the next wait is for bytes.
+    if (connected_ && std::exchange(rest_due_, false) && output_.empty()) {
+        pollfd wake{wake_.get(), POLLIN, 0};
+        ::poll(&wake, 1, kRestMs);
+        tick(clock_.boot());
+        return true;
+    }
     std::array<pollfd, 2> fds{
         pollfd{socket_.get(), static_cast<short>(output_.empty() ? POLLIN : POLLIN | POLLOUT), 0},
         pollfd{wake_.get(), POLLIN, 0}};
     const int ready = ::poll(fds.data(), 2, patience_ms());
-    woken_at_ = clock_.boot();
-    client_.tick(woken_at_);
-    say_alive(woken_at_);
-    if (!connected_ && woken_at_ > deadline_)
+    const BootTime now = clock_.boot();
+    tick(now);
+    if (!connected_ && now > deadline_)
         lose(GapCause::unreachable, "camera did not answer in time");
-    if (ready <= 0 || (fds[0].revents & (POLLIN | POLLHUP | POLLERR)) == 0) return false;
-    if (connected_) ::poll(&fds[1], 1, kLingerMs);
-    return true;
+    return ready > 0 && (fds[0].revents & (POLLIN | POLLHUP | POLLERR)) != 0;
+}
+
+void LeanReader::tick(BootTime now) {
+    client_.tick(now);
+    say_alive(now);
+}
+
+// When the last of the bytes that were read came, if the kernel says so; else now.
+BootTime LeanReader::arrival_of(const msghdr& read) const {
+    const BootTime now = clock_.boot();
+    for (const cmsghdr* c = CMSG_FIRSTHDR(&read); c;
+         c = CMSG_NXTHDR(const_cast<msghdr*>(&read), const_cast<cmsghdr*>(c))) {
+        if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_TIMESTAMPNS) continue;
+        timespec stamp{}, wall{};
+        std::memcpy(&stamp, CMSG_DATA(c), sizeof stamp);
+        ::clock_gettime(CLOCK_REALTIME, &wall);
+        const Micros age((wall.tv_sec - stamp.tv_sec) * 1'000'000 +
+                         (wall.tv_nsec - stamp.tv_nsec) / 1000);
+        // The wall clock may have been set meanwhile.
+        return now - std::clamp(age, Micros(0), now - read_at_);
+    }
+    return now;
 }
 
 // False: the connection is over, and said so.
@@ -197,10 +230,18 @@ bool LeanReader::receive() {
         std::copy(buffer_.get() + begin_, buffer_.get() + end_, buffer_.get());
         end_ -= std::exchange(begin_, 0);
     }
-    const ssize_t n = ::recv(socket_.get(), buffer_.get() + end_, kReadBytes, 0);
-    read_at_ = clock_.boot();
+    iovec space{buffer_.get() + end_, kReadBytes};
+    alignas(cmsghdr) std::array<std::uint8_t, 64> notes;
+    msghdr read{};
+    read.msg_iov = &space;
+    read.msg_iovlen = 1;
+    read.msg_control = notes.data();
+    read.msg_controllen = notes.size();
+    const ssize_t n = ::recvmsg(socket_.get(), &read, 0);
     if (n > 0) {
+        read_at_ = arrival_of(read);
         end_ += static_cast<std::size_t>(n);
+        rest_due_ = static_cast<std::size_t>(n) < kRestBelow;
         return true;
     }
     if (n < 0 && (errno == EAGAIN || errno == EINTR)) return true;
@@ -208,15 +249,35 @@ bool LeanReader::receive() {
     return false;
 }
 
+// Random bytes hold dollar signs, and one that is taken for a packet swallows up to 64 KiB of
+// video. So after garbage only a packet counts whose source is the one that we know.
+bool LeanReader::surely_ours(ByteView head) const {
+    const RtspStream& stream = *client_.stream();
+    const std::size_t at = head[1] == stream.rtp_channel ? 12 : 8;  // of the SSRC
+    const std::uint32_t ssrc = std::uint32_t{head[at]} << 24 | std::uint32_t{head[at + 1]} << 16 |
+                               std::uint32_t{head[at + 2]} << 8 | head[at + 3];
+    return (head[1] == stream.rtp_channel || head[1] == stream.rtcp_channel) && ssrc == ssrc_;
+}
+
 // False: it is over.
 bool LeanReader::take_items() {
-    // Only what begins the batch came when we were woken; the rest came at some time until now.
-    BootTime arrival = woken_at_;
+    // This is when the last packet came. Those before it came earlier; the media clock goes by the
+    // packets that were least late.
+    const BootTime arrival = read_at_;
     while (begin_ < end_) {
+        if (lost_track_ && buffer_[begin_] == '$') {
+            if (end_ - begin_ < kSureBytes) break;
+            if (!surely_ours({buffer_.get() + begin_, kSureBytes})) {
+                ++begin_;
+                continue;
+            }
+        }
         const RtspItem item = next_item({buffer_.get() + begin_, end_ - begin_});
         if (item.kind == RtspItem::Kind::incomplete) break;
         begin_ += item.size;
-        garbage_bytes_ = item.kind == RtspItem::Kind::garbage ? garbage_bytes_ + item.size : 0;
+        const bool garbage = item.kind == RtspItem::Kind::garbage;
+        lost_track_ = garbage && ssrc_;
+        garbage_bytes_ = garbage ? garbage_bytes_ + item.size : 0;
         if (item.kind == RtspItem::Kind::packet) {
             take_packet(item.channel, item.payload, arrival);
         } else if (item.kind == RtspItem::Kind::message) {
@@ -231,7 +292,6 @@ bool LeanReader::take_items() {
             lose(closed_cause(), "camera sends what is not RTSP");
             return false;
         }
-        arrival = read_at_;
     }
     return true;
 }
@@ -286,6 +346,7 @@ void LeanReader::take_packet(std::uint8_t channel, ByteView payload, BootTime ar
 void LeanReader::take_video(const RtpPacket& packet, BootTime arrival) {
     units_.clear();
     depacketizer_->push(packet, arrival, units_);
+    unusable_ = depacketizer_->counts().damaged_units + depacketizer_->counts().unusable_units;
     for (AccessUnit& unit : units_) deliver(std::move(unit));
 }
 
@@ -355,8 +416,6 @@ void LeanReader::take_rtcp(ByteView payload, BootTime arrival) {
 
 void LeanReader::report_losses(BootTime now) {
     const auto& counts = depacketizer_->counts();
-    const std::uint64_t losses = counts.damaged_units + counts.unusable_units;
-    unusable_ = losses;
     if (counts.damaged_units == losses_said_) return;
     std::uint64_t suppressed = 0;
     if (!loss_log_.allow(now.us, suppressed)) return;

@@ -5,6 +5,8 @@
 #include <functional>
 #include <mutex>
 
+#include <sys/socket.h>
+
 #include "index/base/files.hpp"
 #include "index/base/log.hpp"
 #include "pipelines/ingest/depacketizer.hpp"
@@ -36,6 +38,9 @@ class LeanReader {
     bool connect_one(const void* address, unsigned size, int family);
     void converse();
     bool wait_for_bytes();
+    void tick(BootTime now);
+    BootTime arrival_of(const msghdr& read) const;
+    bool surely_ours(ByteView head) const;
     bool receive();
     bool take_items();
     void take_packet(std::uint8_t channel, ByteView payload, BootTime arrival);
@@ -77,8 +82,10 @@ class LeanReader {
     std::unique_ptr<std::uint8_t[]> buffer_;
     std::size_t begin_ = 0, end_ = 0;  // of what was received and not taken yet
     std::size_t garbage_bytes_ = 0;    // in a row
+    bool lost_track_ = false;          // garbage came, and no packet of ours since
     BootTime deadline_;                // for the answer to PLAY
-    BootTime woken_at_, read_at_;
+    BootTime read_at_{};               // when the last bytes came
+    bool rest_due_ = false;
     BootTime next_report_{};
     bool connected_ = false;
     ReorderBuffer reorder_;

@@ -78,6 +78,14 @@ std::size_t body_size(const RtspMessage& m) {
     return size;
 }
 
+// The first word of a message, or its beginning: a version, or a method.
+bool may_begin_message(std::string_view word) {
+    const std::size_t n = std::min(word.size(), kVersion.size());
+    return word.substr(0, n) == kVersion.substr(0, n) ||
+           std::all_of(word.begin(), word.end(),
+                       [](char c) { return is_token(static_cast<std::uint8_t>(c)); });
+}
+
 // Where after the first byte something may begin.
 RtspItem skip_garbage(ByteView buffer) {
     std::size_t at = 1;
@@ -147,7 +155,7 @@ RtspItem next_item(ByteView buffer) {
     const std::string_view text = as_text(buffer.first(std::min(buffer.size(), kRtspMaxHead)));
     // A method or a version is short and made of few letters; anything else is not waited for.
     const std::size_t word = std::min(text.find(' '), text.size());
-    if (word > 32) return skip_garbage(buffer);
+    if (word > 32 || !may_begin_message(text.substr(0, word))) return skip_garbage(buffer);
     const std::size_t head = head_size(text);
     if (head == 0) return text.size() < kRtspMaxHead ? out : skip_garbage(buffer);
     if (!parse_head(text.substr(0, head), out.message)) return skip_garbage(buffer);

@@ -86,6 +86,10 @@ TEST_SUITE("pipelines/ingest/rtsp_message") {
             CHECK(item.size > 0);
             CHECK(item.size <= whole.size());
         }
+        // What begins like a word and goes on like noise is not waited for.
+        for (const char* noise : {"OP\x01 x", "R\x02TSP/1.0 ", "RTSP/2.0 200", "A"})
+            CHECK((next_item(as_bytes(std::string_view(noise))).kind ==
+                   RtspItem::Kind::incomplete) == (std::string_view(noise) == "A"));
         const std::string huge = "RTSP/1.0 200 OK\r\nContent-Length: 99999999999\r\n\r\n";
         CHECK(next_item(as_bytes(huge)).kind != RtspItem::Kind::incomplete);
     }

@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 
 #include "index/base/clock.hpp"
+#include "pipelines/ingest/encoder_desk.hpp"
 #include "pipelines/ingest/source.hpp"
 #include "tests/support/replay_child.hpp"
 #include "tools/replay/annexb.hpp"
@@ -48,7 +49,8 @@ void note(Session& s, SourceEvent event) {
 Session receive(const link::RecorderSettings& settings, std::size_t frames) {
     Session s;
     Ingress ingress({});
-    const auto source = make_rtsp_source(settings, system_clock(), ingress);
+    const auto source =
+        make_rtsp_source(settings, system_clock(), ingress, std::make_shared<EncoderDesk>());
     REQUIRE(source->start().ok());
     const BootTime until = system_clock().boot() + 20s;
     while (s.frames.size() < frames && !s.lost && system_clock().boot() < until)
@@ -189,8 +191,8 @@ TEST_SUITE("pipelines/ingest/rtsp_source") {
         FOR_BOTH_READERS();
         const test::ReplayChild camera({"--generate", "h264:64x64@25:gop=5:seconds=1"});
         Ingress ingress({});
-        const auto source =
-            make_rtsp_source(settings_for(camera.url("h264-64p")), system_clock(), ingress);
+        const auto source = make_rtsp_source(settings_for(camera.url("h264-64p")), system_clock(),
+                                             ingress, std::make_shared<EncoderDesk>());
         REQUIRE(source->start().ok());
         while (!std::holds_alternative<Frame>(ingress.pop(10s).value())) {
         }
@@ -206,7 +208,8 @@ TEST_SUITE("pipelines/ingest/rtsp_source") {
         FOR_BOTH_READERS();
         Ingress ingress({});
         for (const char* url : {"http://127.0.0.1/x", "", "rtsp://user:pw@127.0.0.1/x"}) {
-            const auto source = make_rtsp_source(settings_for(url), system_clock(), ingress);
+            const auto source = make_rtsp_source(settings_for(url), system_clock(), ingress,
+                                                 std::make_shared<EncoderDesk>());
             const auto started = source->start();
             REQUIRE_FALSE(started.ok());
             CHECK(started.error().code == ErrorCode::invalid);

@@ -7,6 +7,7 @@
 #include "tools/dev/frame_tally.hpp"
 #include "tools/replay/generate.hpp"
 #include "tools/replay/options.hpp"
+#include "tools/replay/packet_faults.hpp"
 #include "tools/replay/timeline.hpp"
 
 namespace hd::replay {
@@ -131,14 +132,86 @@ TEST_SUITE("tools/replay/options") {
         CHECK(fault->at == 2500ms);
         CHECK(fault->amount == 10);
         CHECK(parse_fault("1,reset,3").ok());
+        CHECK(parse_fault("1,rtpjump,3,-2.5")->amount == -2.5);
+        CHECK(parse_fault("1,loss,3,20,60")->span == 60s);
+        CHECK(parse_command("1,nosr,4")->span == 4s);
         for (const char* bad : {"front", "front,stall,1", "front,explode,1", "front,reset,x",
-                                "front,reset,-1", "front,skip,1,many", "a,b,c,d,e"})
+                                "front,reset,-1", "front,skip,1,many", "a,b,c,d,e", "a,reset,1,5",
+                                "a,loss,1,-5", "a,loss,1,5,0", "a,skip,1,2,3", "a,skip,1e300,2"})
             CHECK(parse_fault(bad).error().code == ErrorCode::invalid);
     }
     TEST_CASE("file names become URL names") {
         CHECK(url_name("Front Door (1)") == "front-door-1");
         CHECK(url_name("parking_car_768x432") == "parking_car_768x432");
         CHECK(url_name("---") == "camera");
+    }
+}
+
+TEST_SUITE("tools/replay/packet_faults") {
+    // A hundred packets of 100 bytes, a frame's time apart, through the faults.
+    std::vector<Bytes> passed(std::uint64_t seed, const std::vector<std::string>& faults) {
+        PacketFaults under_test(seed);
+        for (const std::string& f : faults) under_test.begin(parse_command(f).value(), 0s);
+        std::vector<Bytes> out;
+        for (std::uint32_t i = 0; i < 100; ++i) {
+            Bytes packet(112, 0x11);
+            packet[3] = static_cast<std::uint8_t>(i);
+            const std::uint32_t timestamp = 3600 * i;
+            for (std::size_t k = 0; k < 4; ++k)
+                packet[4 + k] = static_cast<std::uint8_t>(timestamp >> (24 - 8 * k));
+            under_test.pass(std::move(packet), 40ms * i, out);
+        }
+        return out;
+    }
+    std::uint32_t timestamp(const Bytes& p) {
+        return std::uint32_t{p[4]} << 24 | std::uint32_t{p[5]} << 16 | std::uint32_t{p[6]} << 8 |
+               p[7];
+    }
+
+    TEST_CASE("the same seed loses the same packets, another one others") {
+        const auto one = passed(1, {"c,loss,20"});
+        CHECK(one == passed(1, {"c,loss,20"}));
+        CHECK(one != passed(2, {"c,loss,20"}));
+        CHECK(one.size() > 60);
+        CHECK(one.size() < 95);
+        CHECK(passed(1, {"c,loss,100,2"}).size() == 50);
+    }
+    TEST_CASE("reordering loses nothing, truncation and garbling keep the RTP header") {
+        const auto reordered = passed(3, {"c,reorder,30"});
+        CHECK(reordered.size() >= 99);  // One may still be held back.
+        CHECK_FALSE(std::is_sorted(reordered.begin(), reordered.end(),
+                                   [](auto& a, auto& b) { return a[3] < b[3]; }));
+        std::size_t shorter = 0, garbled = 0;
+        for (const Bytes& p : passed(3, {"c,truncate,50"})) shorter += p.size() < 112;
+        for (const Bytes& p : passed(3, {"c,garble,50"})) {
+            garbled += p[50] != 0x11 || p[51] != 0x11;
+            CHECK(p.size() == 112);
+        }
+        CHECK(shorter > 30);
+        CHECK(shorter < 70);
+        CHECK(garbled > 30);
+        CHECK(garbled < 70);
+    }
+    TEST_CASE("timestamps jump and drift by what was asked") {
+        const auto plain = passed(1, {}), jumped = passed(1, {"c,rtpjump,-2"});
+        CHECK(timestamp(plain[9]) - timestamp(jumped[9]) == 180'000u);
+        const auto fast = passed(1, {"c,drift,10000"});
+        CHECK(timestamp(fast[99]) - timestamp(plain[99]) == 3564u);  // 1 % of 3.96 s
+    }
+    TEST_CASE("sender reports jump and fall silent; receiver reports stay as they are") {
+        PacketFaults faults(1);
+        faults.begin(parse_command("c,ntpjump,3600").value(), 0s);
+        Bytes report(28, 0);
+        report[1] = 200;
+        faults.pass_report(report, 1s);
+        CHECK(report[10] == 0x0e);  // 3600 s
+        CHECK(report[11] == 0x10);
+        faults.begin(parse_command("c,nosr,5").value(), 1s);
+        faults.pass_report(report, 2s);
+        CHECK(report[1] == 201);
+        report[1] = 200;
+        faults.pass_report(report, 7s);
+        CHECK(report[1] == 200);
     }
 }
 
