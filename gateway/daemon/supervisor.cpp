@@ -271,6 +271,7 @@ void Supervisor::start_recorder(Camera& camera) {
     HD_CHECK(handle.ok());  // Our own child cannot vanish before it is reaped.
     camera.process.emplace(std::move(*handle));
     camera.seat.started(wiring_.clock.boot());
+    starts_.started(camera.plan.camera, wiring_.clock.boot());
     set_state(camera, "starting", "");
     log::info("recorder.started", "camera={} pid={}", to_string(camera.plan.camera), *pid);
 }
@@ -285,6 +286,7 @@ void Supervisor::process_ended(Camera& camera) {
         camera.connection->camera = nullptr;
         camera.connection = nullptr;
     }
+    starts_.settled(camera.plan.camera);
     const bool unexpected = camera.seat.ended(wiring_.clock.boot());
     if (unexpected) {
         log::warn("recorder.ended", "camera={} how=\"{}\"", to_string(camera.plan.camera), words);
@@ -310,7 +312,10 @@ void Supervisor::tick_cameras(BootTime now) {
         if (camera->process && camera->process->ended()) process_ended(*camera);
         const bool asks_lock = !camera->seat.has_process() && camera->seat.wanted();
         const bool held = asks_lock && LockFile::is_held(lock_path(places_.runtime_folder, id));
-        act(*camera, camera->seat.tick(now, held));
+        const SeatAct due = camera->seat.tick(now, held);
+        // The seat asks again with the next tick.
+        if (due == SeatAct::start && !starts_.may_start(now)) continue;
+        act(*camera, due);
     }
     std::erase_if(strays_, [](const ProcessHandle& stray) {
         if (!stray.ended()) return false;

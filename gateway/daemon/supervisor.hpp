@@ -18,6 +18,7 @@
 #include "gateway/daemon/event_outbox.hpp"
 #include "gateway/daemon/index_worker.hpp"
 #include "gateway/daemon/journal_keeper.hpp"
+#include "gateway/daemon/start_gate.hpp"
 #include "gateway/daemon/status_board.hpp"
 #include "pipelines/link/link_socket.hpp"
 
@@ -108,6 +109,7 @@ class Supervisor {
     std::map<CameraId, std::unique_ptr<Camera>> cameras_;
     std::vector<std::unique_ptr<Connection>> connections_;
     std::vector<ProcessHandle> strays_;  // children that lost their camera to an adopted recorder
+    StartGate starts_;
     BootTime next_clock_look_{};
     bool stopping_ = false;
 };

@@ -4,6 +4,7 @@
 #include "gateway/daemon/event_fields.hpp"
 #include "gateway/daemon/supervisor.hpp"
 #include "gateway/daemon/supervisor_parts.hpp"
+#include "gateway/daemon/walls.hpp"
 #include "index/base/log.hpp"
 
 namespace hd::daemon {
@@ -137,10 +138,13 @@ void Supervisor::on_hello(Connection& connection, const link::Hello& hello) {
     }
     camera.connection = &connection;
     connection.camera = &camera;
+    encoders_.connected(camera.plan.camera);
     act(camera, camera.seat.hello(hello.has_settings, hello.settings, now));
 }
 
 void Supervisor::on_message(Camera& camera, const link::StateChanged& m) {
+    if (m.state != link::CameraState::starting && m.state != link::CameraState::connecting)
+        starts_.settled(camera.plan.camera);
     wiring_.board.update_camera(camera.plan.camera, [&](CameraStatus& s) {
         if (!m.encoder.empty()) s.encoder = m.encoder;
         if (!m.encoder_why.empty()) s.encoder_why = m.encoder_why;
@@ -241,6 +245,7 @@ void Supervisor::on_message(Camera& camera, const link::Progress& m) {
         s.frames = m.frames;
         s.bytes = m.bytes;
         s.dropped_frames = m.dropped_frames;
+        s.damaged_frames = m.damaged_frames;
         s.reconnects = m.reconnects;
         s.sync_ms_max = m.sync_ms_max;
         s.camera_clock_offset_us.reset();
@@ -249,7 +254,13 @@ void Supervisor::on_message(Camera& camera, const link::Progress& m) {
 }
 
 void Supervisor::on_message(Camera& camera, const link::EncoderReport& m) {
-    camera.encoder_need = m;
+    encoders_.report(camera.plan.camera, camera.plan.name, m);
+}
+
+void Supervisor::on_message(Camera& camera, const link::WallsReport& m) {
+    std::vector<Wall> walls{user_wall("recorder.user", camera.connection->peer.uid)};
+    walls.insert(walls.end(), m.walls.begin(), m.walls.end());
+    wiring_.board.update_camera(camera.plan.camera, [&](CameraStatus& s) { s.walls = walls; });
 }
 
 void Supervisor::on_message(Camera& camera, const link::Farewell& m) {

@@ -1,6 +1,7 @@
 #include <doctest/doctest.h>
 
 #include "gateway/daemon/camera_seat.hpp"
+#include "gateway/daemon/start_gate.hpp"
 
 using namespace hd;
 using daemon::CameraSeat;
@@ -121,5 +122,28 @@ TEST_SUITE("gateway/daemon/camera_seat") {
         CHECK(seat.want(kA, kStart + 2s) == SeatAct::nothing);
         CHECK_FALSE(seat.ended(kStart + 3s));
         CHECK(seat.tick(kStart + 3s, false) == SeatAct::start);
+    }
+}
+
+TEST_SUITE("gateway/daemon/start_gate") {
+    TEST_CASE("four recorders connect at once, and nobody waits long for the others") {
+        StartGate gate;
+        const auto camera = [](int i) { return CameraId{{static_cast<std::uint8_t>(i)}}; };
+        BootTime now = kStart;
+        int started = 0;
+        const auto start_all = [&] {
+            for (; started < 16 && gate.may_start(now); ++started)
+                gate.started(camera(started), now);
+        };
+        start_all();
+        CHECK(started == 4);
+        gate.settled(camera(2));
+        gate.settled(camera(2));
+        start_all();
+        CHECK(started == 5);
+        // Cameras that never answer.
+        for (; started < 16 && now < kStart + 60s; now = now + 100ms) start_all();
+        CHECK(started == 16);
+        CHECK(now - kStart <= 6100ms);
     }
 }
