@@ -5,6 +5,7 @@
 
 #include "index/clip/clip_check.hpp"
 #include "index/store/disk_walk.hpp"
+#include "index/store/mend.hpp"
 #include "index/store/row_codec.hpp"
 
 namespace hd::store {
@@ -12,18 +13,16 @@ namespace {
 
 constexpr std::uint32_t kMaxGarbage = 1'000'000;
 
-// What a row says about a file, however it was stamped.
-struct RowFacts {
-    clip::EndReason reason;
-    ClockQuality quality;
-    std::uint32_t frames, pieces;
-    std::uint64_t size_bytes;
-    bool operator==(const RowFacts&) const = default;
+// What is known of one file of a day before anything is decided about it.
+struct Seen {
+    FileEntry entry;
+    std::string path;  // relative to <data>/clips
+    std::optional<clip::ClipName> name;
+    std::optional<ClipRow> row;
+    bool read = false;  // the file must be read
+    ClipFile file;
+    std::optional<Finding> damage;  // by its hashes
 };
-RowFacts facts(const ClipRow& r) { return {r.reason, r.quality, r.frames, r.pieces, r.size_bytes}; }
-RowFacts facts(const clip::ClipSummary& s) {
-    return {s.reason, s.quality, s.frames, s.pieces, s.size_bytes};
-}
 
 }  // namespace
 
@@ -32,9 +31,13 @@ struct Check::State {
     FileSystem& fs;
     DataFolders folders;
     CheckOptions options;
+    RunJobs run;
     bool ready = false;
     std::vector<CameraDay> days;
     std::size_t day = 0;
+    std::vector<FileEntry> files;  // of the day at hand
+    std::size_t file = 0;
+    bool listed = false;
     std::set<std::string> garbage;           // relative paths
     std::map<std::string, ClipRow> pending;  // by relative path
     std::map<CameraId, WallTime> newest;     // when the walk began
@@ -63,7 +66,18 @@ struct Check::State {
         for (const auto& [d, camera] : all) days.push_back({camera, d});
         progress.days_total = days.size();
         HD_TRY(check_pending());
+        HD_TRY(check_journals(on_disk));
         ready = true;
+        return {};
+    }
+
+    Result<void> check_journals(const std::vector<CameraId>& on_disk) {
+        std::set<CameraId> cameras(on_disk.begin(), on_disk.end());
+        HD_ASSIGN(const auto journals, cameras_with_journal(fs, folders));
+        cameras.insert(journals.begin(), journals.end());
+        for (const CameraId& camera : store.cameras()) cameras.insert(camera);
+        for (const CameraId& camera : cameras)
+            HD_TRY(check_gaps(store, fs, folders, camera, options.repair, findings));
         return {};
     }
 
@@ -82,12 +96,15 @@ struct Check::State {
         if (!pending.contains(path) && !store.find(name).ok()) return {};
         Finding finding{FindingKind::row_without_file, path, "the file is gone"};
         if (options.repair) {
-            HD_ASSIGN(const std::uint64_t marked, store.mark_garbage({&name, 1}));
-            if (marked == 1) HD_TRY(store.forget({&name, 1}));
+            HD_TRY(drop_row(name));
             finding.repaired = true;
         }
         findings.add(std::move(finding));
         return {};
+    }
+    Result<void> drop_row(const clip::ClipName& name) {
+        HD_ASSIGN(const std::uint64_t marked, store.mark_garbage({&name, 1}));
+        return marked == 1 ? store.forget({&name, 1}) : Result<void>();
     }
 
     // Puts what the file says; true if the store then says the same.
@@ -97,86 +114,128 @@ struct Check::State {
         return report.refused.empty();
     }
 
-    Result<void> check_file(const CameraDay& at, const FileEntry& entry) {
-        const std::string path = join(folder_of(at), entry.name);
-        if (garbage.contains(path)) return {};
+    // Up to `max` files of the day at hand: rows first, then the files at once, then judgement.
+    Result<void> check_files(std::uint32_t max) {
+        const CameraDay& at = days[day];
+        std::vector<Seen> seen;
+        for (; file < files.size() && max > 0; ++file, --max) {
+            ++progress.files_seen;
+            HD_TRY(look_up(at, files[file], seen));
+        }
+        run(seen.size(), [&](std::size_t i) { read_file(at, seen[i]); });
+        for (Seen& s : seen) HD_TRY(judge(at, s));
+        return {};
+    }
+
+    Result<void> look_up(const CameraDay& at, const FileEntry& entry, std::vector<Seen>& seen) {
+        Seen s{.entry = entry, .path = join(folder_of(at), entry.name)};
+        if (garbage.contains(s.path)) return {};
         if (kind_of(entry) == FileKind::strange) {
-            findings.add({FindingKind::strange_file, path, "not a clip"});
+            findings.add({FindingKind::strange_file, s.path, "not a clip"});
             return {};
         }
         if (kind_of(entry) == FileKind::part) {
-            findings.add({FindingKind::unfinished, path, "being written, or left by a crash"});
+            findings.add({FindingKind::unfinished, s.path, "being written, or left by a crash"});
             return {};
         }
-        const auto name = clip::parse_clip_path(path);
-        if (!name.ok()) {
-            findings.add({FindingKind::wrong_name, path, name.error().what});
-            return {};
-        }
-        const auto waits = pending.find(path);
-        std::optional<ClipRow> row;
-        if (waits != pending.end()) row = waits->second;
-        if (!row) {
-            const auto found = store.find(*name);
+        if (const auto name = clip::parse_clip_path(s.path); name.ok()) s.name = *name;
+        if (const auto waits = pending.find(s.path); waits != pending.end()) {
+            s.row = waits->second;
+        } else if (s.name) {
+            const auto found = store.find(*s.name);
             if (found.ok())
-                row = *found;
+                s.row = *found;
             else if (found.error().code == ErrorCode::corrupt)
                 return found.error();
         }
-        return row ? check_row(at, entry, *row) : file_without_row(at, entry, *name);
+        // Finished after the walk began: its row is on its way.
+        if (const auto it = newest.find(at.camera); !s.row && s.name && it != newest.end() &&
+                                                    s.name->name_time > it->second &&
+                                                    !options.repair)
+            return {};
+        s.read = !s.row || options.level != CheckLevel::presence;
+        seen.push_back(std::move(s));
+        return {};
     }
 
-    Result<void> file_without_row(const CameraDay& at, const FileEntry& entry,
-                                  const clip::ClipName& name) {
-        // Finished after the walk began: its row is on its way.
-        if (const auto it = newest.find(at.camera);
-            it != newest.end() && name.name_time > it->second && !options.repair)
-            return {};
-        ClipFile file = read_clip_file(fs, folders, at, entry);
-        if (!file.summary) {
-            findings.add(std::move(file.finding));
-            return {};
-        }
-        Finding finding{FindingKind::file_without_row, join(folder_of(at), entry.name),
+    // On any thread: touches nothing but `s`.
+    void read_file(const CameraDay& at, Seen& s) const {
+        if (s.read) s.file = read_clip_file(fs, folders, at, s.entry);
+        if (options.level != CheckLevel::hash || !s.file.summary) return;
+        const auto checked =
+            clip::check_clip(fs, join(folders.clips, s.path), clip::CheckLevel::hash);
+        if (!checked.good())
+            s.damage = Finding{FindingKind::hash_differs, s.path,
+                               "byte " + std::to_string(checked.problems.front().at_byte) + ": " +
+                                   checked.problems.front().rule};
+    }
+
+    Result<void> judge(const CameraDay& at, Seen& s) {
+        if (!s.read) return {};
+        if (!s.file.summary) return mend(at, s);
+        const clip::ClipSummary& summary = *s.file.summary;
+        Finding finding{FindingKind::file_without_row, s.path,
                         "a finished clip that the index does not know"};
-        if (options.repair) {
-            HD_ASSIGN(finding.repaired, put(*file.summary));
+        // The row that this file must have; one that waits for its boot's offset has its facts.
+        ClipRow right = store.row_of(summary).value_or(s.row.value_or(ClipRow{}));
+        if (s.row && !store.row_of(summary)) {
+            right.size_bytes = summary.size_bytes;
+            right.frames = summary.frames;
+            right.pieces = summary.pieces;
+            right.reason = summary.reason;
+        }
+        if (s.row && s.row->size_bytes != s.entry.size) {
+            finding.kind = FindingKind::size_differs;
+            finding.what = "row says " + std::to_string(s.row->size_bytes) +
+                           " bytes, the file has " + std::to_string(s.entry.size);
+        } else if (s.row && *s.row != right) {
+            finding.kind = FindingKind::facts_differ;
+            finding.what = "row and file disagree on times, frames, pieces, reason or clock";
+        } else if (s.row) {
+            finding.what.clear();
+        }
+        if (!finding.what.empty()) {
+            if (options.repair) {
+                HD_ASSIGN(finding.repaired, put(summary));
+            }
+            findings.add(std::move(finding));
+        }
+        if (s.damage) findings.add(std::move(*s.damage));
+        return {};
+    }
+
+    // A file that cannot be believed as it is.
+    Result<void> mend(const CameraDay& at, Seen& s) {
+        Finding finding = std::move(s.file.finding);
+        const bool may = options.repair && options.mend_files;
+        std::optional<clip::ClipSummary> mended;
+        if (may && s.file.own_name) {
+            HD_ASSIGN(finding.repaired, rename_back(fs, folders, s.path, *s.file.own_name));
+            if (finding.repaired) {
+                const clip::ClipName& own = *s.file.own_name;
+                const CameraDay to{at.camera, to_date(own.name_time)};
+                const std::string path = clip::clip_path(own.camera, own.name_time, own.run);
+                FileEntry entry = s.entry;
+                entry.name = path.substr(path.find_last_of('/') + 1);
+                mended = read_clip_file(fs, folders, to, entry).summary;
+            }
+        } else if (may && s.file.no_footer && s.name) {
+            HD_ASSIGN(mended, finish_again(fs, folders, s.path));
+            // Without a whole piece there is no clip, and its row goes with it.
+            if (!mended && s.row) HD_TRY(drop_row(*s.name));
+            finding.repaired = true;
+        }
+        if (mended) {
+            HD_ASSIGN(finding.repaired, put(*mended));
         }
         findings.add(std::move(finding));
         return {};
     }
 
-    Result<void> check_row(const CameraDay& at, const FileEntry& entry, const ClipRow& row) {
-        if (options.level == CheckLevel::presence) return {};
-        const std::string path = join(folder_of(at), entry.name);
-        ClipFile file = read_clip_file(fs, folders, at, entry);
-        if (!file.summary) {
-            findings.add(std::move(file.finding));
-            return {};
-        }
-        if (facts(row) != facts(*file.summary) || row.size_bytes != entry.size) {
-            const bool size = row.size_bytes != entry.size;
-            Finding finding{size ? FindingKind::size_differs : FindingKind::facts_differ, path,
-                            size ? "row says " + std::to_string(row.size_bytes) +
-                                       " bytes, the file has " + std::to_string(entry.size)
-                                 : "row and file disagree on frames, pieces, reason or clock"};
-            if (options.repair) {
-                HD_ASSIGN(finding.repaired, put(*file.summary));
-            }
-            findings.add(std::move(finding));
-        }
-        if (options.level != CheckLevel::hash) return {};
-        const auto checked =
-            clip::check_clip(fs, join(folders.clips, path), clip::CheckLevel::hash);
-        if (!checked.good())
-            findings.add({FindingKind::hash_differs, path,
-                          "byte " + std::to_string(checked.problems.front().at_byte) + ": " +
-                              checked.problems.front().rule});
-        return {};
-    }
-
     // Rows that begin on this day against the listing of its folder.
-    Result<void> check_rows(const CameraDay& at, const std::set<std::string>& names) {
+    Result<void> check_rows(const CameraDay& at) {
+        std::set<std::string> names;
+        for (const FileEntry& e : files) names.insert(e.name);
         const WallTime begin = *begin_of_day(at.day);
         WindowQuery query{.window = {begin, begin + Micros(kDayUs)}, .cameras = {at.camera}};
         query.limit = kMaxPageItems;
@@ -186,10 +245,9 @@ struct Check::State {
                 if (row.begin < begin) continue;  // the day before had it
                 const std::string path = hd::store::clip_path(row);
                 const bool here = parent_folder(path) == folder_of(at);
-                const bool there = here ? names.contains(path.substr(path.find_last_of('/') + 1))
-                                        : fs.exists(join(folders.clips, path));
-                // Finished and indexed after the folder was listed?
-                if (!there && !(here && fs.exists(join(folders.clips, path))))
+                // Finished and indexed, or given its name back, after the folder was listed?
+                if (!(here && names.contains(path.substr(path.find_last_of('/') + 1))) &&
+                    !fs.exists(join(folders.clips, path)))
                     HD_TRY(row_without_file(row));
             }
             query.cursor = page.next_cursor;
@@ -197,37 +255,48 @@ struct Check::State {
         return {};
     }
 
-    Result<void> check_day(const CameraDay& at) {
-        const auto entries = fs.list(join(folders.clips, folder_of(at)));
-        std::set<std::string> names;
-        if (entries.ok()) {
-            for (const FileEntry& e : *entries) {
-                names.insert(e.name);
-                ++progress.files_seen;
-                HD_TRY(check_file(at, e));
+    // Part of a day; the day is over when its files and rows are.
+    Result<void> step_day(std::uint32_t max) {
+        const CameraDay& at = days[day];
+        if (!listed) {
+            auto entries = fs.list(join(folders.clips, folder_of(at)));
+            files.clear();
+            file = 0;
+            listed = true;
+            if (entries.ok()) {
+                files = std::move(*entries);
+            } else if (entries.error().code != ErrorCode::not_found) {
+                findings.add({FindingKind::unreadable_file, folder_of(at), entries.error().what});
+                return next_day();  // nothing is known of its rows
             }
-        } else if (entries.error().code != ErrorCode::not_found) {
-            findings.add({FindingKind::unreadable_file, folder_of(at), entries.error().what});
-            return {};
         }
-        return check_rows(at, names);
+        HD_TRY(check_files(max));
+        if (file < files.size()) return {};
+        HD_TRY(check_rows(at));
+        return next_day();
+    }
+    Result<void> next_day() {
+        ++day;
+        listed = false;
+        return {};
     }
 };
 
-Check::Check(Store& store, FileSystem& fs, DataFolders folders, CheckOptions options)
-    : state_(std::make_unique<State>(
-          State{.store = store, .fs = fs, .folders = std::move(folders), .options = options})) {}
+Check::Check(Store& store, FileSystem& fs, DataFolders folders, CheckOptions options, RunJobs run)
+    : state_(std::make_unique<State>(State{.store = store,
+                                           .fs = fs,
+                                           .folders = std::move(folders),
+                                           .options = options,
+                                           .run = std::move(run)})) {}
 Check::~Check() = default;
 
 Result<WalkProgress> Check::step(std::uint32_t max_files) {
     State& s = *state_;
     if (s.progress.done) return s.progress;
     if (!s.ready) HD_TRY(s.prepare());
-    const std::uint64_t until = s.progress.files_seen + max_files;
-    while (s.day < s.days.size()) {
-        HD_TRY(s.check_day(s.days[s.day++]));
-        if (s.progress.files_seen >= until) break;
-    }
+    const std::uint64_t until = s.progress.files_seen + std::max<std::uint32_t>(max_files, 1);
+    while (s.day < s.days.size() && s.progress.files_seen < until)
+        HD_TRY(s.step_day(static_cast<std::uint32_t>(until - s.progress.files_seen)));
     s.progress.days_left = s.days.size() - s.day;
     if (s.day == s.days.size()) {
         if (s.options.repair) HD_TRY(s.store.sync());

@@ -24,6 +24,10 @@ Result<std::vector<FileEntry>> list_if_there(FileSystem& fs, const std::string& 
 
 }  // namespace
 
+void run_in_turn(std::size_t count, const std::function<void(std::size_t)>& job) {
+    for (std::size_t i = 0; i < count; ++i) job(i);
+}
+
 std::string_view to_string(FindingKind kind) {
     switch (kind) {
         case FindingKind::row_without_file:
@@ -46,6 +50,8 @@ std::string_view to_string(FindingKind kind) {
             return "journal_damage";
         case FindingKind::unfinished:
             return "unfinished";
+        case FindingKind::gaps_differ:
+            return "gaps_differ";
     }
     return "unknown";
 }
@@ -107,11 +113,13 @@ ClipFile read_clip_file(FileSystem& fs, const DataFolders& folders, const Camera
     auto summary = clip::decode_summary(*bytes, entry.size);
     if (!summary.ok()) {
         out.finding.what = summary.error().what;
+        out.no_footer = true;
         return out;
     }
     if (summary->camera != day.camera ||
         clip::clip_path(summary->camera, summary->name_time, summary->run) != out.finding.path) {
         out.finding.kind = FindingKind::wrong_name;
+        out.own_name = clip::ClipName{summary->camera, summary->name_time, summary->run};
         out.finding.what = "by its own account it is " +
                            clip::clip_path(summary->camera, summary->name_time, summary->run);
         return out;

@@ -48,6 +48,8 @@ FileKind kind_of(const FileEntry& entry);
 struct ClipFile {
     std::optional<clip::ClipSummary> summary;
     Finding finding;
+    bool no_footer = false;                  // readable, but its end is no whole footer
+    std::optional<clip::ClipName> own_name;  // wrong_name: what it says it is
 };
 ClipFile read_clip_file(FileSystem& fs, const DataFolders& folders, const CameraDay& day,
                         const FileEntry& entry);
@@ -62,6 +64,10 @@ struct JournalPart {
 Result<JournalPart> read_journal_part(FileSystem& fs, const DataFolders& folders,
                                       const CameraId& camera, std::uint64_t from,
                                       Findings& findings);
+// What the store should say of a camera's gaps, by its journal; and put right, if it does not.
+// A gap that is open or younger than the newest that the store knows may be on its way.
+Result<void> check_gaps(Store& store, FileSystem& fs, const DataFolders& folders,
+                        const CameraId& camera, bool repair, Findings& findings);
 // Puts a part's gaps into the store and remembers how far the journal was read.
 Result<void> put_journal_part(Store& store, const CameraId& camera, const JournalPart& part);
 std::uint64_t journal_offset(const Store& store, const CameraId& camera);

@@ -11,6 +11,8 @@ namespace {
 // Holds the name of the last day folder that was finished; kBegun before the first.
 constexpr const char* kProgressNote = "rebuild";
 constexpr const char* kBegun = "begun";
+// Set while a store that has rows is gone over again: what nobody knows any more goes at the end.
+constexpr const char* kAgainNote = "reindex";
 
 // The clips of a day may reach this far into the next one, whose folder is done before.
 Micros reach() { return clip::kMaxClipLength; }
@@ -21,9 +23,12 @@ struct Rebuild::State {
     Store& store;
     FileSystem& fs;
     DataFolders folders;
+    RunJobs run;
     bool ready = false;
-    std::vector<CameraDay> days;  // newest first; those of one day together
-    std::size_t day = 0;          // in days
+    bool again = false;             // rows and gaps of before are there
+    std::unique_ptr<Check> strays;  // then: looks for those without a file, at the end
+    std::vector<CameraDay> days;    // newest first; those of one day together
+    std::size_t day = 0;            // in days
     std::vector<FileEntry> files;
     std::size_t file = 0;  // in files
     bool listed = false;
@@ -36,7 +41,11 @@ struct Rebuild::State {
         // From the first moment: whoever asks now is told that the answer is not whole.
         if (done.empty()) store.set_complete_from(WallTime{kMaxTimeUs - 1});
         if (done.empty()) HD_TRY(store.set_note(kProgressNote, kBegun, Durability::synced));
+        HD_ASSIGN(const std::string over, store.note(kAgainNote));
+        again = !over.empty();
         HD_TRY(put_boot_offsets(store, fs, folders, findings));
+        if (again && done.empty())
+            for (const CameraId& camera : store.cameras()) HD_TRY(store.drop_gaps(camera));
         HD_ASSIGN(const auto journals, cameras_with_journal(fs, folders));
         for (const CameraId& camera : journals) {
             HD_ASSIGN(const JournalPart part, read_journal_part(fs, folders, camera, 0, findings));
@@ -72,26 +81,26 @@ struct Rebuild::State {
             else if (entries.error().code != ErrorCode::not_found)  // deleted meanwhile is fine
                 findings.add({FindingKind::unreadable_file, folder_of(at), entries.error().what});
         }
-        for (; file < files.size() && max > 0; ++file, --max) {
-            const FileEntry& e = files[file];
-            ++progress.files_seen;
-            switch (kind_of(e)) {
-                case FileKind::part:
-                    unfinished.push_back(join(folder_of(at), e.name));
-                    break;
-                case FileKind::strange:
-                    findings.add(
-                        {FindingKind::strange_file, join(folder_of(at), e.name), "not a clip"});
-                    break;
-                case FileKind::clip: {
-                    ClipFile clip = read_clip_file(fs, folders, at, e);
-                    if (clip.summary)
-                        batch.push_back(std::move(*clip.summary));
-                    else
-                        findings.add(std::move(clip.finding));
-                }
-            }
+        const std::size_t count = std::min<std::size_t>(max, files.size() - file);
+        std::vector<ClipFile> read(count);
+        run(count, [&](std::size_t i) {
+            const FileEntry& e = files[file + i];
+            if (kind_of(e) == FileKind::clip) read[i] = read_clip_file(fs, folders, at, e);
+        });
+        for (std::size_t i = 0; i < count; ++i) {
+            const FileEntry& e = files[file + i];
+            const std::string path = join(folder_of(at), e.name);
+            if (kind_of(e) == FileKind::part)
+                unfinished.push_back(path);
+            else if (kind_of(e) == FileKind::strange)
+                findings.add({FindingKind::strange_file, path, "not a clip"});
+            else if (read[i].summary)
+                batch.push_back(std::move(*read[i].summary));
+            else
+                findings.add(std::move(read[i].finding));
         }
+        file += count;
+        progress.files_seen += count;
         return file == files.size();
     }
 
@@ -113,23 +122,38 @@ struct Rebuild::State {
         return store.set_note(kProgressNote, done, Durability::buffered);
     }
 
+    // True when no row of before is left that has no file.
+    Result<bool> drop_strays(std::uint32_t max_files) {
+        if (!again) return true;
+        if (!strays)
+            strays = std::make_unique<Check>(
+                store, fs, folders, CheckOptions{.level = CheckLevel::presence, .repair = true},
+                run);
+        HD_ASSIGN(const WalkProgress p, strays->step(max_files));
+        if (!p.done) return false;
+        for (const Finding& f : strays->findings())
+            if (f.repaired) findings.add(f);
+        return true;
+    }
+
     Result<void> finish() {
         store.set_complete_from(std::nullopt);
         progress.done = true;
+        if (again) HD_TRY(store.set_note(kAgainNote, "", Durability::buffered));
         return store.set_note(kProgressNote, "", Durability::synced);
     }
 };
 
-Rebuild::Rebuild(Store& store, FileSystem& fs, DataFolders folders)
-    : state_(
-          std::make_unique<State>(State{.store = store, .fs = fs, .folders = std::move(folders)})) {
-}
+Rebuild::Rebuild(Store& store, FileSystem& fs, DataFolders folders, RunJobs run)
+    : state_(std::make_unique<State>(
+          State{.store = store, .fs = fs, .folders = std::move(folders), .run = std::move(run)})) {}
 Rebuild::~Rebuild() = default;
 
 Result<void> Rebuild::restart() {
+    HD_TRY(state_->store.set_note(kAgainNote, "yes", Durability::buffered));
     HD_TRY(state_->store.set_note(kProgressNote, "", Durability::buffered));
-    state_ = std::make_unique<State>(
-        State{.store = state_->store, .fs = state_->fs, .folders = state_->folders});
+    state_ = std::make_unique<State>(State{
+        .store = state_->store, .fs = state_->fs, .folders = state_->folders, .run = state_->run});
     return {};
 }
 
@@ -151,7 +175,10 @@ Result<WalkProgress> Rebuild::step(std::uint32_t max_files) {
         s.progress.days_left = s.days.size() - s.day;
     }
     HD_TRY(s.put(batch));
-    if (s.day == s.days.size()) HD_TRY(s.finish());
+    if (s.day == s.days.size()) {
+        HD_ASSIGN(const bool done, s.drop_strays(max_files));
+        if (done) HD_TRY(s.finish());
+    }
     s.progress.findings_total = s.findings.total();
     s.progress.complete_from = s.store.complete_from();
     return s.progress;

@@ -3,6 +3,7 @@
 // reported and skipped, never fatal. Nothing here deletes a clip file except sweep_garbage().
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -27,7 +28,8 @@ enum class FindingKind : std::uint8_t {
     strange_file,     // not one of ours
     hash_differs,
     journal_damage,
-    unfinished,  // a ".part" that no row can describe yet
+    unfinished,   // a ".part" that no row can describe yet
+    gaps_differ,  // the store's gaps of a camera and its journal's
 };
 std::string_view to_string(FindingKind kind);
 
@@ -37,6 +39,11 @@ struct Finding {
     std::string what;
     bool repaired = false;
 };
+
+// Runs job(0) to job(count - 1), several at once if it can, and returns when all have ended. This
+// room starts no threads: whoever has some lends them (gateway/daemon/read_crew.hpp).
+using RunJobs = std::function<void(std::size_t count, const std::function<void(std::size_t)>& job)>;
+void run_in_turn(std::size_t count, const std::function<void(std::size_t)>& job);
 
 struct WalkProgress {
     bool done = false;
@@ -56,9 +63,11 @@ constexpr std::size_t kMaxFindings = 10'000;
 // the same store goes on where the last one was cut short.
 class Rebuild {
   public:
-    Rebuild(Store& store, FileSystem& fs, DataFolders folders);  // borrowed: must outlive this
+    Rebuild(Store& store, FileSystem& fs, DataFolders folders,
+            RunJobs run = run_in_turn);  // borrowed: must outlive this
     ~Rebuild();
-    // Forgets earlier progress and walks everything (`halfdoor reindex` on a living store).
+    // Forgets earlier progress and walks everything (`halfdoor reindex` on a living store): also
+    // drops gaps and rows that no journal and no file knows.
     Result<void> restart();
     // Reads at most about `max_files` files, commits what it found. Call until done.
     Result<WalkProgress> step(std::uint32_t max_files = 500);
@@ -93,16 +102,21 @@ enum class CheckLevel : std::uint8_t { presence, size, hash };
 
 struct CheckOptions {
     CheckLevel level = CheckLevel::presence;
-    // Adds missing rows, drops rows without a file, rewrites rows that differ. Never touches files.
+    // Adds missing rows, drops rows without a file, rewrites rows and gaps that differ.
     bool repair = false;
+    // With `repair`: a misnamed file gets the name that it says it has; one without a whole footer
+    // is finished at its last whole piece. No whole piece is ever lost, no file overwritten.
+    bool mend_files = false;
 };
 
 // Compares rows and files both ways, camera-day by camera-day. Files newer than the walk's begin
 // that have no row yet are not findings (they are being indexed right now).
 class Check {
   public:
-    Check(Store& store, FileSystem& fs, DataFolders folders, CheckOptions options);
+    Check(Store& store, FileSystem& fs, DataFolders folders, CheckOptions options,
+          RunJobs run = run_in_turn);
     ~Check();
+    // At level `hash` each file is read whole: fewer at a time keep the caller quick.
     Result<WalkProgress> step(std::uint32_t max_files = 500);
     const std::vector<Finding>& findings() const;
 

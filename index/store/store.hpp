@@ -169,6 +169,10 @@ class Store {
     // Ends the camera's open gap, if there is one.
     Result<void> close_gap(const CameraId& camera, const journal::Stamp& end);
     Result<std::optional<GapRow>> open_gap(const CameraId& camera) const;
+    // Forgets all gaps of a camera, so that its journal can be read again from the start.
+    Result<void> drop_gaps(const CameraId& camera);
+    // Where in UTC a journal's stamp lies; nothing while the offset of its boot is unknown.
+    std::optional<WallTime> utc_of(const journal::Stamp& stamp) const;
 
     // The offset of a boot is known now: UTC = BOOTTIME + wall_minus_boot. Clips and gaps of that
     // boot that were pending enter the time index. Only the first offset of a boot counts (the
@@ -189,6 +193,8 @@ class Store {
     Result<ClipRow> last(const CameraId& camera) const;   // by begin; not_found if none
     // By name; also finds re-stamped clips. not_found for pending ones and garbage.
     Result<ClipRow> find(const clip::ClipName& name) const;
+    // The row that put_clip() would make of this; nothing if it would wait for its boot's offset.
+    std::optional<ClipRow> row_of(const clip::ClipSummary& clip) const;
     Result<std::vector<PendingClip>> pending(std::uint32_t limit) const;
     Result<CoverageAnswer> coverage(const CoverageQuery& query) const;
 
@@ -206,6 +212,8 @@ class Store {
     Result<void> set_note(const std::string& name, std::string_view value, Durability durability);
     void set_complete_from(std::optional<WallTime> from);  // persisted with the next note
     MemoryUse memory() const;
+    // A flush or compaction runs or is due.
+    bool background_work() const;
     // Derives coverage of finished days that was never asked for, at most `days` of them; returns
     // how many were done. For idle moments of the index thread.
     Result<std::uint32_t> derive_coverage(std::uint32_t days);

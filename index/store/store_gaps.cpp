@@ -176,6 +176,26 @@ Result<std::optional<GapRow>> Store::open_gap(const CameraId& camera) const {
     return last;
 }
 
+Result<void> Store::drop_gaps(const CameraId& camera) {
+    const std::shared_lock db_lock(impl_->db_mutex);
+    const std::lock_guard write_lock(impl_->write_mutex);
+    Edit edit(*impl_);
+    for (const Tag tag : {Tag::gap, Tag::pending_gap}) {
+        const Key prefix = Key(tag).id(camera.bytes);
+        HD_TRY(impl_->scan(prefix.view(), std::string(prefix.view()) + std::string(25, '\xff'),
+                           "list gaps", [&](std::string_view key, ByteView) {
+                               edit.batch().Delete(slice(key));
+                               return true;
+                           }));
+    }
+    if (edit.empty()) return {};
+    return edit.commit(Durability::buffered, "drop gaps");
+}
+
+std::optional<WallTime> Store::utc_of(const journal::Stamp& stamp) const {
+    return impl_->resolve(stamp);
+}
+
 Result<GapAnswer> Store::gaps(const GapQuery& query) const {
     HD_TRY(check_window(query.window));
     HD_TRY(check_limit(query.limit));

@@ -174,6 +174,15 @@ Result<PutReport> Store::put_clips(std::span<const clip::ClipSummary> clips,
     return std::move(putting).take();
 }
 
+std::optional<ClipRow> Store::row_of(const clip::ClipSummary& clip) const {
+    const PendingClip facts = facts_of(clip);
+    if (facts.row.quality != ClockQuality::unsynchronised) return facts.row;
+    const std::lock_guard lock(impl_->state_mutex);
+    const auto it = impl_->boots.find(facts.boot);
+    if (it == impl_->boots.end()) return std::nullopt;
+    return restamp(facts, it->second);
+}
+
 void Store::set_open_clip(const ClipRow& row) {
     const std::lock_guard lock(impl_->state_mutex);
     auto& open = impl_->open_clips;

@@ -133,6 +133,10 @@ class Model {
         told.second = gap.cause;
         if (end) told.first = end;
     }
+    void drop_gaps(const CameraId& camera) {
+        std::erase_if(gaps_, [&](const auto& g) { return g.first.first == camera; });
+        std::erase_if(pending_gaps_, [&](const auto& g) { return g.second.camera == camera; });
+    }
     bool has_open_pending_gap(const CameraId& camera) const {
         return std::any_of(pending_gaps_.begin(), pending_gaps_.end(), [&](const auto& p) {
             return p.second.camera == camera && !p.second.end;

@@ -15,6 +15,12 @@ using namespace hd::store;
 
 namespace {
 
+std::string text(TimeSpan s) { return to_rfc3339(s.begin) + " .. " + to_rfc3339(s.end); }
+std::string text(const GapRow& g) {
+    return to_string(g.camera).substr(0, 4) + " " + to_rfc3339(g.begin) + " .. " +
+           (g.end ? to_rfc3339(*g.end) : "open");
+}
+
 // More make the model slow and find nothing more: hours, edges and pages are full long before.
 constexpr std::size_t kMostClips = 100;
 
@@ -204,6 +210,11 @@ class Run {
     }
     void gap() {
         if (pick(4) == 0) return close_gap();
+        if (pick(60) == 0) {
+            const CameraId camera = some_camera();
+            REQUIRE(index_->drop_gaps(camera).ok());
+            return model_.drop_gaps(camera);
+        }
         GapRecord gap{.camera = some_camera(), .begin = some_stamp()};
         gap.cause = pick(2) ? journal::GapCause::unreachable : journal::GapCause::stalled;
         if (pick(3) != 0) {  // already over
@@ -346,6 +357,15 @@ class Run {
             if (more) REQUIRE(*answer->until > query.window.begin);
             if (more) query.window.begin = *answer->until;
             operations_ += more;
+        }
+        if (got != expected) {
+            fmt::print("gaps of {}\n", text(all.window));
+            for (const GapRow& g : got)
+                if (std::find(expected.begin(), expected.end(), g) == expected.end())
+                    fmt::print("extra   {}\n", text(g));
+            for (const GapRow& g : expected)
+                if (std::find(got.begin(), got.end(), g) == got.end())
+                    fmt::print("missing {}\n", text(g));
         }
         REQUIRE(got == expected);
     }
