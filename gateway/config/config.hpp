@@ -27,6 +27,7 @@ struct HubSettings {
     std::string log_level = "info";
     std::string recorder_program;  // empty: halfdoor-recorder beside halfdoord
     std::string gate_program;      // empty: halfdoor-gate beside halfdoord
+    std::string recorder_user;     // empty: halfdoor-recorder, if there is such a user
     std::uint64_t index_memory_bytes = 32ull
                                        << 20;  // caches and write buffers of the index together
 };

@@ -119,6 +119,7 @@ void read_hub(const toml::table* table, int line, Parsed& out) {
         hub.log_level = kLevels[static_cast<std::size_t>(level)];
     in.text("recorder_program", hub.recorder_program, {0, 4096});
     in.text("gate_program", hub.gate_program, {0, 4096});
+    in.text("recorder_user", hub.recorder_user, {0, 32});
     mib(in, "index_memory_mb", 4, hub.index_memory_bytes);
     in.finish();
 }

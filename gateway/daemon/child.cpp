@@ -1,14 +1,19 @@
 #include "gateway/daemon/child.hpp"
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
 
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <grp.h>
+#include <linux/close_range.h>
 #include <poll.h>
 #include <signal.h>
-#include <spawn.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -19,19 +24,14 @@ namespace hd::daemon {
 
 namespace {
 
-struct SpawnAttributes {
-    posix_spawnattr_t value{};
-    SpawnAttributes() { posix_spawnattr_init(&value); }
-    ~SpawnAttributes() { posix_spawnattr_destroy(&value); }
-    SpawnAttributes(const SpawnAttributes&) = delete;
-    SpawnAttributes& operator=(const SpawnAttributes&) = delete;
-};
-
 std::vector<std::string> clean_environment(const ChildPlan& plan) {
     std::vector<std::string> out;
     for (const char* name : {"PATH", "HOME", "LANG", "TZ", "TMPDIR", "XDG_CACHE_HOME",
                              "GST_PLUGIN_PATH", "GST_REGISTRY", "GST_DEBUG", "ASAN_OPTIONS"}) {
-        if (const char* value = std::getenv(name); value != nullptr) {
+        const bool told = std::ranges::any_of(plan.extra_environment, [&](const std::string& text) {
+            return text.starts_with(std::string(name) + "=");
+        });
+        if (const char* value = std::getenv(name); value != nullptr && !told) {
             out.push_back(fmt::format("{}={}", name, value));
         }
     }
@@ -47,27 +47,61 @@ std::vector<char*> pointers(std::vector<std::string>& texts) {
     return out;
 }
 
+// Between fork and exec of a program with threads only system calls are safe: no memory is taken,
+// no lock. False with errno set.
+bool become(const ChildUser& user) {
+    // What our capabilities would leave to a program of another ordinary user.
+    (void)::prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
+    if (!user.groups.empty() && ::setgroups(user.groups.size(), user.groups.data()) != 0)
+        return false;
+    if (::setresgid(user.gid, user.gid, user.gid) != 0 ||
+        ::setresuid(user.uid, user.uid, user.uid) != 0)
+        return false;
+    ::umask(007);  // We read, mend and delete its files as its group.
+    return true;
+}
+
+[[noreturn]] void run_child(const ChildPlan& plan, char* const* argv, char* const* environment,
+                            int failure) {
+    ::setsid();
+    struct sigaction standard {};
+    standard.sa_handler = SIG_DFL;
+    for (int number = 1; number < NSIG; ++number) (void)::sigaction(number, &standard, nullptr);
+    sigset_t none;
+    sigemptyset(&none);
+    (void)::sigprocmask(SIG_SETMASK, &none, nullptr);
+    if (!plan.user || become(*plan.user)) {
+        (void)::syscall(SYS_close_range, 3U, ~0U, CLOSE_RANGE_CLOEXEC);
+        ::execve(plan.program.c_str(), argv, environment);
+    }
+    const int error = errno;
+    (void)!::write(failure, &error, sizeof error);
+    ::_exit(127);
+}
+
 }  // namespace
 
 Result<pid_t> start_child(const ChildPlan& plan) {
-    SpawnAttributes attributes;
-    sigset_t none;
-    sigset_t all;
-    sigemptyset(&none);
-    sigfillset(&all);
-    posix_spawnattr_setsigmask(&attributes.value, &none);
-    posix_spawnattr_setsigdefault(&attributes.value, &all);
-    posix_spawnattr_setflags(&attributes.value,
-                             POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSID);
-
-    std::vector<std::string> argv{plan.program};
-    argv.insert(argv.end(), plan.args.begin(), plan.args.end());
+    std::vector<std::string> arguments{plan.program};
+    arguments.insert(arguments.end(), plan.args.begin(), plan.args.end());
     std::vector<std::string> environment = clean_environment(plan);
-    pid_t pid = 0;
-    const int rc = ::posix_spawn(&pid, plan.program.c_str(), nullptr, &attributes.value,
-                                 pointers(argv).data(), pointers(environment).data());
-    if (rc != 0) return errno_error(rc, "start " + plan.program);
-    return pid;
+    const std::vector<char*> argv = pointers(arguments), envp = pointers(environment);
+    // Closes when the program runs; until then it may bring an errno.
+    std::array<int, 2> ends{};
+    if (::pipe2(ends.data(), O_CLOEXEC) != 0) return errno_error(errno, "start " + plan.program);
+    const Fd heard(ends[0]);
+    Fd said(ends[1]);
+    const pid_t pid = ::fork();
+    if (pid < 0) return errno_error(errno, "start " + plan.program);
+    if (pid == 0) run_child(plan, argv.data(), envp.data(), said.get());
+    said = Fd();
+    int error = 0;
+    ssize_t got = 0;
+    do got = ::read(heard.get(), &error, sizeof error);
+    while (got < 0 && errno == EINTR);
+    if (got != static_cast<ssize_t>(sizeof error)) return pid;
+    (void)::waitpid(pid, nullptr, 0);
+    return errno_error(error, "start " + plan.program);
 }
 
 // By system call: <sys/pidfd.h> of glibc 2.36 cannot be linked from C++.

@@ -1,7 +1,8 @@
-// Starting a program: posix_spawn with a clean environment, in a session of its own, so that it
-// does not die with us and no terminal signal reaches it.
+// Starting a program with a clean environment, in a session of its own, so that it does not die
+// with us and no terminal signal reaches it; if wanted as another user.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -12,14 +13,22 @@
 
 namespace hd::daemon {
 
+struct ChildUser {
+    uid_t uid = 0;
+    gid_t gid = 0;
+    std::vector<gid_t> groups;  // empty: it keeps ours, because we may not change them
+};
+
 struct ChildPlan {
     std::string program;                         // absolute path
     std::vector<std::string> args;               // without argv[0]; never a secret
     std::vector<std::string> extra_environment;  // NAME=value, e.g. GST_REGISTRY for recorders
+    std::optional<ChildUser> user;               // ours without; its files are its group's too
 };
 
 // The child's process id. Its environment is PATH, HOME, LANG, TZ as far as we have them, and
-// extra_environment; all its signals are back to default; standard error is ours.
+// extra_environment; all its signals are back to default; standard error is ours, nothing else is
+// open.
 Result<pid_t> start_child(const ChildPlan& plan);
 
 // A running program by a handle that cannot come to mean another process (pidfd_open(2)). Works

@@ -4,6 +4,7 @@
 
 #include <signal.h>
 
+#include "gateway/daemon/walls.hpp"
 #include "index/base/log.hpp"
 
 namespace hd::daemon {
@@ -18,6 +19,8 @@ constexpr Micros kEndWait = 5s;
 constexpr Micros kBackoffFirst = 500ms;
 constexpr Micros kBackoffMax = 30s;
 constexpr Micros kSteady = 30s;
+constexpr Micros kFirstLook = 500ms;  // It confines itself before it listens.
+constexpr Micros kLookPeriod = 5s;
 }  // namespace
 
 void GateKeeper::want(std::optional<Plan> plan) {
@@ -31,6 +34,7 @@ void GateKeeper::tick(std::int64_t last_asked_us) {
     if (process_ && process_->ended()) {
         const std::string words = process_->reap();
         process_.reset();
+        board_->set_gate_walls({});
         if (!asked_to_end_) {
             failures_ = now - started_ >= kSteady ? 1 : failures_ + 1;
             const Micros wait =
@@ -47,6 +51,7 @@ void GateKeeper::tick(std::int64_t last_asked_us) {
         asked_to_end_ = false;
     }
     if (process_) {
+        look_at_walls(now);
         const bool unwanted = !plan_ || plan_ != running_with_;
         if (unwanted && !asked_to_end_) {
             asked_to_end_ = true;
@@ -64,12 +69,19 @@ void GateKeeper::tick(std::int64_t last_asked_us) {
     if (!adopted) start(now);
 }
 
+void GateKeeper::look_at_walls(BootTime now) {
+    if (now < next_look_) return;
+    next_look_ = now + kLookPeriod;
+    board_->set_gate_walls(gate_walls(process_->pid()));
+}
+
 void GateKeeper::start(BootTime now) {
     auto pid = start_child(
         {.program = plan_->program,
          .args = {"--hub", plan_->hub, "--key-file", plan_->key_file, "--listen", plan_->listen},
          .extra_environment = {}});
     started_ = now;
+    next_look_ = now + kFirstLook;
     if (!pid) {
         next_start_ = now + kBackoffMax;
         log::error("gate.start_failed", "error=\"{}\"", pid.error().what);

@@ -31,6 +31,7 @@ class GateKeeper {
 
   private:
     void start(BootTime now);
+    void look_at_walls(BootTime now);
 
     Clock* clock_;        // Must outlive this.
     StatusBoard* board_;  // Must outlive this.
@@ -40,6 +41,7 @@ class GateKeeper {
     BootTime started_{};
     BootTime next_start_{};
     BootTime term_sent_{};
+    BootTime next_look_{};
     bool asked_to_end_ = false;
     unsigned failures_ = 0;
 };

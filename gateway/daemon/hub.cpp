@@ -10,9 +10,11 @@
 
 #include "gateway/daemon/ballast.hpp"
 #include "gateway/daemon/event_fields.hpp"
+#include "gateway/daemon/recorder_user.hpp"
 #include "gateway/daemon/walls.hpp"
 #include "gateway/ledger/hub_folder.hpp"
 #include "index/base/log.hpp"
+#include "index/base/syscall_filter.hpp"
 
 namespace hd::daemon {
 
@@ -102,15 +104,23 @@ Result<void> Hub::open_parts() {
                                                     .inbox = inbox_,
                                                     .gate = gate_watch_}));
     events_.set_wake([rpc = rpc_.get()] { rpc->wake(); });
+    HD_ASSIGN(const auto recorder_user, find_recorder_user(hub.recorder_user));
+    // Once it may start programs as that user it may be nobody else: not root, whatever happens.
+    std::vector<Wall> walls;
+    if (recorder_user && ::geteuid() != 0)
+        walls.push_back(restrict_user_changes(recorder_user->uid));
     HD_ASSIGN(supervisor_,
               Supervisor::open(
                   {.data_folder = hub.data_folder,
                    .runtime_folder = hub.runtime_folder,
-                   .recorder_program = recorder_program_},
+                   .recorder_program = recorder_program_,
+                   .recorder_user = recorder_user},
                   SeatLimits{},
                   {.fs = fs, .clock = clock, .board = board_, .events = events_, .inbox = inbox_}));
     gate_ = std::make_unique<GateKeeper>(clock, board_);
-    board_.set_walls(look_at_walls(hub.data_folder, hub.runtime_folder));
+    std::ranges::move(look_at_walls(hub.data_folder, hub.runtime_folder, recorder_user),
+                      std::back_inserter(walls));
+    board_.set_walls(std::move(walls));
     return {};
 }
 

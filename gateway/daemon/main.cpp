@@ -5,14 +5,13 @@
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "gateway/daemon/hub.hpp"
 #include "index/base/log.hpp"
+#include "index/base/walls.hpp"
 
 namespace {
 
@@ -74,11 +73,10 @@ int run(daemon::HubOptions options, config::Config config) {
     log::set_program("halfdoord");
     log::set_level(config.hub.log_level);
     ::umask(077);
-    // Policies and keys pass through this memory; camera passwords stay in it. Not dumpable: other
-    // programs of the same user, a gate that was taken over among them, cannot look in.
-    ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
-    const rlimit none{0, 0};
-    ::setrlimit(RLIMIT_CORE, &none);
+    // Policies and keys pass through this memory; camera passwords stay in it. Other programs of
+    // the same user, a gate that was taken over among them, cannot look in.
+    static_cast<void>(shut_memory());
+    static_cast<void>(forbid_new_privileges());  // `status` asks the kernel what stands.
     config.hub.data_folder = absolute(config.hub.data_folder);
     config.hub.runtime_folder = absolute(config.hub.runtime_folder);
     daemon::SdNotify notify = daemon::SdNotify::from_environment();

@@ -64,3 +64,13 @@ std::vector<Wall> StatusBoard::walls() const {
 }
 
 }  // namespace hd::daemon
+void StatusBoard::set_gate_walls(std::vector<Wall> walls) {
+    const std::lock_guard lock(mutex_);
+    gate_walls_ = std::move(walls);
+}
+
+std::vector<Wall> StatusBoard::gate_walls() const {
+    const std::lock_guard lock(mutex_);
+    return gate_walls_;
+}
+

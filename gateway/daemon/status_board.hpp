@@ -13,6 +13,7 @@
 
 #include "index/base/ids.hpp"
 #include "index/base/time.hpp"
+#include "index/base/walls.hpp"
 
 namespace hd::daemon {
 
@@ -34,6 +35,7 @@ struct CameraStatus {
     std::optional<BootTime> durable_boot;
 };
 
+    std::vector<Wall> walls;  // of the recorder that runs now, by its own report
 struct CameraStock {  // what the index says
     std::uint64_t clips = 0, stored_bytes = 0;
     std::optional<WallTime> oldest, newest;
@@ -48,8 +50,13 @@ struct IndexStatus {
     std::map<CameraId, CameraStock> cameras;
 };
 
-struct Wall {
-    std::string name, state, detail;  // state: enforced, partial, missing
+// The board's encoders and who uses them; empty until somebody needed one.
+struct EncoderStatus {
+    std::vector<std::string> elements;  // that work, best first
+    std::string why, hardware_why;
+    std::uint64_t hardware_budget = 0, hardware_used = 0;  // pixels per second
+    std::uint64_t software_budget = 0, software_used = 0;
+    std::uint32_t refused_cameras = 0;
 };
 
 // A condition that the operator should know of; gone when it is cleared.
@@ -83,9 +90,11 @@ class StatusBoard {
     std::atomic<std::uint64_t> notices_{0};
     mutable std::mutex mutex_;  // A leaf.
     std::map<CameraId, CameraStatus> cameras_;
+    void set_gate_walls(std::vector<Wall> walls);  // empty: no gate runs
+    std::vector<Wall> gate_walls() const;
     IndexStatus index_;
     std::map<std::string, Health> health_;
-    std::vector<Wall> walls_;
+    std::vector<Wall> walls_, gate_walls_;
 };
 
 }  // namespace hd::daemon

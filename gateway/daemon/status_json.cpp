@@ -4,6 +4,7 @@
 #include <sys/statvfs.h>
 
 #include "gateway/daemon/meta_desk.hpp"
+#include "gateway/daemon/walls.hpp"
 
 namespace hd::daemon {
 
@@ -104,6 +105,33 @@ void write_index(JsonWriter& out, const IndexStatus& index) {
 
 void write_warning(JsonWriter& out, std::string_view name, std::string_view text) {
     out.begin_object().field("name", name).field("text", text).end_object();
+void write_wall(JsonWriter& out, const Wall& wall) {
+    out.begin_object()
+        .field("name", wall.name)
+        .field("state", to_string(wall.state))
+        .field("detail", wall.detail)
+        .end_object();
+}
+
+void write_encoders(JsonWriter& out, const std::optional<EncoderStatus>& encoders) {
+    out.key("encoders");
+    if (!encoders) {
+        out.null();
+        return;
+    }
+    out.begin_object().key("elements").begin_array();
+    for (const std::string& element : encoders->elements) out.value(element);
+    out.end_array()
+        .field("why", encoders->why)
+        .field("hardware_pixels_per_s", encoders->hardware_budget)
+        .field("hardware_used", encoders->hardware_used)
+        .field("hardware_why", encoders->hardware_why)
+        .field("software_pixels_per_s", encoders->software_budget)
+        .field("software_used", encoders->software_used)
+        .field("refused_cameras", encoders->refused_cameras)
+        .end_object();
+}
+
 }
 
 void write_warnings(JsonWriter& out, const StatusFacts& facts, const StatusBoard& board) {
@@ -158,13 +186,9 @@ std::string status_json(const StatusFacts& facts, const StatusBoard& board) {
     write_disk(out, facts, index);
     write_index(out, index);
     out.key("walls").begin_array();
-    for (const Wall& wall : board.walls()) {
-        out.begin_object()
-            .field("name", wall.name)
-            .field("state", wall.state)
-            .field("detail", wall.detail)
-            .end_object();
-    }
+    for (const Wall& wall : board.walls()) write_wall(out, wall);
+    for (const Wall& wall : recorder_walls(cameras)) write_wall(out, wall);
+    for (const Wall& wall : board.gate_walls()) write_wall(out, wall);
     out.end_array();
     out.key("counters")
         .begin_object()

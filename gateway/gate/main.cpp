@@ -1,15 +1,16 @@
 // halfdoor-gate: the door for requesters, alone in its process. No clips, no index, no
 // configuration file, no key but its own CURVE key.
+#include <algorithm>
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
 
 #include "gateway/gate/gate.hpp"
 #include "index/base/log.hpp"
+#include "index/base/syscall_filter.hpp"
 
 namespace {
 
@@ -22,12 +23,20 @@ constexpr int kHubGone = 4;
 volatile std::sig_atomic_t stop_asked = 0;
 void on_signal(int) { stop_asked = 1; }
 
-// Best effort: the systemd unit does more. A failure leaves things as they were.
-void harden() {
-    const struct rlimit none { 0, 0 };
-    setrlimit(RLIMIT_CORE, &none);
-    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
-    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+// After the key was read and before libzmq starts its threads: from here on this program opens no
+// file but the time zone's, listens on its port and starts nothing. Ports below 1024 need
+// net.ipv4.ip_unprivileged_port_start.
+void confine(const std::string& listen) {
+    using namespace hd;
+    const auto port = static_cast<std::uint16_t>(
+        std::strtoul(listen.c_str() + std::min(listen.rfind(':') + 1, listen.size()), nullptr, 10));
+    const Wall capabilities = drop_capabilities();
+    const LandlockWalls land = restrict_files_and_ports(
+        {.read = {"/etc/localtime", "/usr/share/zoneinfo"}}, {.listen = {port}});
+    const Wall calls = restrict_system_calls({.listen = true});
+    log::info("gate.confined", "capabilities={} files={} ports={} signals={} system_calls={}",
+              to_string(capabilities.state), to_string(land.files.state),
+              to_string(land.ports.state), to_string(land.signals.state), to_string(calls.state));
 }
 
 void catch_signals() {
@@ -71,13 +80,16 @@ int main(int argc, char** argv) {
         fmt::print(stderr, "--log-level: no such level\n");
         return kUsage;
     }
-    harden();
+    hd::close_inherited_files();
+    static_cast<void>(hd::shut_memory());
+    static_cast<void>(hd::forbid_new_privileges());
     catch_signals();
     auto key = hd::wire::read_curve_key(key_file);
     if (!key) {
         hd::log::error("gate.not_started", "error=\"{}\"", key.error().what);
         return kFailedClosed;
     }
+    confine(listen);
     hd::gate::GateSettings settings;
     settings.hub = hub;
     settings.listen = listen;

@@ -12,7 +12,7 @@ namespace {
 
 // Names differ by microseconds; a thousand taken ones in a row are not an accident.
 constexpr int kNameTries = 1000;
-constexpr unsigned kFolderMode = 0700;
+constexpr unsigned kFolderMode = 0770;  // The umask says who: docs/operations.md.
 
 Error broken_error() {
     return {ErrorCode::unavailable, "clip: an earlier write failed; begin a new file"};

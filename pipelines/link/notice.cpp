@@ -9,6 +9,7 @@ namespace {
 // each release can tell which camera a recorder of another release is recording.
 constexpr std::uint16_t kMagic = 0x4c48;  // "HL"
 constexpr std::size_t kMaxPhrase = 2048;  // longer phrases are clipped by the sender
+constexpr std::size_t kMaxWalls = 32;     // there are eleven
 constexpr std::size_t kMaxElements = 16;  // there are nine
 
 enum class Type : std::uint8_t {
@@ -21,6 +22,7 @@ enum class Type : std::uint8_t {
     progress = 7,
     farewell = 8,
     encoder_report = 9,
+    walls_report = 10,
     new_settings = 64,
     stop = 65,
     encoder_grant = 66,
@@ -180,6 +182,16 @@ struct Encoder {
         put_texts(out, m.failed);
     }
     void operator()(const Farewell& m) const {
+    void operator()(const WallsReport& m) const {
+        type(Type::walls_report);
+        HD_CHECK(m.walls.size() <= kMaxWalls);
+        out.u8(static_cast<std::uint8_t>(m.walls.size()));
+        for (const Wall& wall : m.walls) {
+            put_text(out, wall.name);
+            out.u8(static_cast<std::uint8_t>(wall.state));
+            put_text(out, wall.detail);
+        }
+    }
         type(Type::farewell);
         put_text(out, m.why);
     }
@@ -277,6 +289,20 @@ EncoderReport get_encoder_report(ByteReader& in) {
 EncoderGrant get_encoder_grant(ByteReader& in) {
     EncoderGrant m;
     m.elements = get_texts(in);
+WallsReport get_walls(ByteReader& in) {
+    WallsReport m;
+    const std::size_t count = in.u8();
+    if (count > kMaxWalls) in.fail();
+    for (std::size_t i = 0; i < count && in.ok(); ++i) {
+        Wall wall;
+        wall.name = get_text(in);
+        wall.state = get_enum(in, WallState::enforced, WallState::missing);
+        wall.detail = get_text(in);
+        m.walls.push_back(std::move(wall));
+    }
+    return m;
+}
+
     m.why = get_text(in);
     return m;
 }
@@ -322,6 +348,8 @@ Result<Message> decode_body(ByteReader& in, std::uint8_t type) {
         case Type::encoder_grant:
             return whole(in, "encoder_grant", get_encoder_grant(in));
         case Type::new_settings:
+        case Type::walls_report:
+            return whole(in, "walls_report", get_walls(in));
             return get_settings(in);
         case Type::stop:
             return whole(in, "stop", Stop{get_text(in)});

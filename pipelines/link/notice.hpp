@@ -7,6 +7,7 @@
 #include <variant>
 #include <vector>
 
+#include "index/base/walls.hpp"
 #include "index/clip/clip_format.hpp"
 #include "index/journal/camera_journal.hpp"
 #include "pipelines/link/settings.hpp"
@@ -87,6 +88,10 @@ struct EncoderReport {
     bool operator==(const EncoderReport&) const = default;
 };
 struct Farewell {
+// What the recorder itself gave up, by the kernel's word: after Hello, and once it is confined.
+struct WallsReport {
+    std::vector<Wall> walls;
+};
     std::string why;
 };  // last packet of an orderly end
 
@@ -106,7 +111,7 @@ struct EncoderGrant {
 
 using Message =
     std::variant<Hello, StateChanged, ClipOpened, PieceDurable, ClipFinished, GapChanged, Progress,
-                 EncoderReport, Farewell, NewSettings, Stop, EncoderGrant>;
+                 EncoderReport, WallsReport, Farewell, NewSettings, Stop, EncoderGrant>;
 
 Bytes encode(const Message& message);
 Result<Message> decode(ByteView packet);

@@ -9,12 +9,12 @@
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
 #include <malloc.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "index/base/log.hpp"
 #include "pipelines/ingest/probe.hpp"
+#include "pipelines/record/confinement.hpp"
 #include "pipelines/record/input_recorder.hpp"
 #include "pipelines/record/recorder.hpp"
 
@@ -43,14 +43,6 @@ constexpr const char* kExitCodes =
 
 std::atomic<bool> g_stop{false};
 void on_signal(int) { g_stop = true; }
-
-// Nothing of this process's memory may reach a disk: it sees the present picture and, for moments,
-// file keys.
-void close_the_shutters() {
-    ::prctl(PR_SET_DUMPABLE, 0);
-    const rlimit none{0, 0};
-    ::setrlimit(RLIMIT_CORE, &none);
-}
 
 // Eight threads, each with a heap of its own, would hold twice the memory that they need.
 void keep_memory_small() { ::mallopt(M_ARENA_MAX, 2); }
@@ -96,6 +88,7 @@ Result<record::InputPlan> plan_input(const Flags& flags) {
 }
 
 int record_file(const Flags& flags) {
+    ::umask(077);  // A recorder of the daemon gets its umask from there.
     auto plan = plan_input(flags);
     if (!plan) return complain(plan.error());
     Clock& clock = system_clock();
@@ -120,6 +113,7 @@ int record_file(const Flags& flags) {
 }
 
 int record_camera(const Flags& flags) {
+    std::vector<Wall> walls = record::leave_privileges();
     auto camera = parse_id<CameraId>(flags.camera, "--camera");
     if (!camera) return complain(camera.error());
     if (auto path = link::check_socket_path(flags.link); !path) return complain(path.error());
@@ -127,7 +121,9 @@ int record_camera(const Flags& flags) {
     record::Recorder recorder({.link_path = flags.link, .camera = *camera},
                               {.fs = real_file_system(),
                                .clock = system_clock(),
-                               .make_source = ingest::make_rtsp_source});
+                               .make_source = ingest::make_rtsp_source,
+                               .confine = record::confine,
+                               .walls = std::move(walls)});
     if (!recorder.take_lock()) {
         fmt::print(stderr, "halfdoor-recorder: another recorder of camera {} is running\n",
                    flags.camera);
@@ -184,7 +180,8 @@ int run(int argc, char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
-    close_the_shutters();
+    // It sees the present picture and, for moments, file keys.
+    static_cast<void>(shut_memory());
     keep_memory_small();
     handle_signals();
     return run(argc, argv);

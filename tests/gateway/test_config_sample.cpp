@@ -61,6 +61,7 @@ TEST_SUITE("gateway/config/sample") {
         CHECK(got.hub.log_level == hub.log_level);
         CHECK(got.hub.recorder_program == hub.recorder_program);
         CHECK(got.hub.gate_program == hub.gate_program);
+        CHECK(got.hub.recorder_user == hub.recorder_user);
         CHECK(got.hub.index_memory_bytes == hub.index_memory_bytes);
         const RetentionSettings retention;
         CHECK(got.retention.max_age == retention.max_age);

@@ -39,6 +39,7 @@ FOREIGN = [
     (r"zmq", ["gateway/wire", "tools/bench", "tests"]),
     (r"nlohmann/", ["gateway/wire", "tools", "tests"]),
     (r"sodium|openssl/", ["index/base", "index/seal", "tests"]),
+    (r"seccomp", ["index/base"]),
     (r"toml\+\+|toml\.hpp", ["gateway/config", "tests"]),
     (r"spdlog/", ["index/base"]),
     (r"tl/expected", ["index/base"]),

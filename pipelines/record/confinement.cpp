@@ -1,0 +1,196 @@
+#include "pipelines/record/confinement.hpp"
+
+#include <cstdlib>
+
+#include <arpa/inet.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "index/base/files.hpp"
+#include "index/base/log.hpp"
+#include "pipelines/ingest/rtsp_client.hpp"
+#include "pipelines/ingest/source.hpp"
+
+namespace hd::record {
+namespace {
+
+constexpr unsigned kFolderMode = 0770;  // The umask says who.
+constexpr std::string_view kTls = "rtsps://";
+
+// Heap and stacks; the system maps stacks of 8 MiB, and an encoder has dozens of threads. Measured
+// (VmData, docs/decisions/0012-walls.md): 50 MiB with the lean reader, 420 MiB with x264 at 1080p.
+constexpr std::uint64_t kMemoryKept = 256ull << 20;
+constexpr std::uint64_t kMemoryEncoding = 1024ull << 20;
+
+std::string cache_folder() {
+    if (const char* cache = std::getenv("XDG_CACHE_HOME"); cache != nullptr) return cache;
+    const char* home = std::getenv("HOME");
+    return home != nullptr ? join(home, ".cache") : std::string();
+}
+
+// Where GStreamer keeps the list of its plugins. Its name there ends with the architecture.
+std::string registry_place() {
+    if (const char* file = std::getenv("GST_REGISTRY"); file != nullptr) return file;
+    return join(cache_folder(), "gstreamer-1.0");
+}
+
+bool has_registry(FileSystem& fs) {
+    const std::string place = registry_place();
+    const auto files = fs.list(place);
+    return files.ok() ? !files->empty() : fs.exists(place);
+}
+
+bool may_encode(const link::RecorderSettings& settings) {
+    return settings.encode != link::EncodeMode::camera && settings.reader != link::RtspReader::lean;
+}
+
+bool is_address(const std::string& host) {
+    in6_addr bytes{};
+    return ::inet_pton(AF_INET, host.c_str(), &bytes) == 1 ||
+           ::inet_pton(AF_INET6, host.substr(0, host.find('%')).c_str(), &bytes) == 1;
+}
+
+struct Address {
+    std::string host;
+    std::vector<std::uint16_t> ports;
+};
+
+Address address_of(const std::string& url) {
+    const bool tls = url.starts_with(kTls);
+    auto parsed = ingest::parse_rtsp_url(tls ? "rtsp://" + url.substr(kTls.size()) : url);
+    if (!parsed) return {};  // The source says what is wrong with it; no port is open for it.
+    const auto port = static_cast<std::uint16_t>(std::strtoul(parsed->port.c_str(), nullptr, 10));
+    // RFC 7826 names 322 for rtsps; most cameras and GStreamer take 554 if the URL says nothing.
+    if (tls && port == 554) return {parsed->host, {554, 322}};
+    return {parsed->host, {port}};
+}
+
+}  // namespace
+
+Rights rights_of(const link::RecorderSettings& settings) {
+    const std::string camera = to_string(settings.camera);
+    const std::string journals = join(settings.data_folder, "journal");
+    Rights rights;
+    const Address address = address_of(settings.url);
+    rights.host_by_name = !is_address(address.host);
+    rights.ports.connect = address.ports;
+    if (rights.host_by_name) rights.ports.connect.push_back(53);
+    rights.calls.udp = rights.host_by_name || settings.transport == link::RtspTransport::udp;
+    rights.calls.devices = may_encode(settings);
+
+    FileRights& files = rights.files;
+    files.change = {join(settings.data_folder, "clips/" + camera)};
+    files.write = {join(journals, camera + ".log"), "/dev/null"};
+    files.list = {journals};
+    // Programs' libraries and plugins; the resolver's, TLS's and the time zone's files, each by its
+    // name, because /etc holds the hub's configuration too; facts about the machine.
+    files.read = {"/usr",
+                  "/lib",
+                  "/lib64",
+                  "/opt",
+                  "/etc/ld.so.cache",
+                  "/etc/resolv.conf",
+                  "/etc/hosts",
+                  "/etc/host.conf",
+                  "/etc/nsswitch.conf",
+                  "/etc/gai.conf",
+                  "/etc/services",
+                  "/etc/protocols",
+                  "/etc/passwd",
+                  "/etc/group",
+                  "/etc/localtime",
+                  "/etc/ssl/certs",
+                  "/etc/ssl/openssl.cnf",
+                  "/etc/gnutls",
+                  "/etc/libva.conf",
+                  "/run/systemd/resolve",
+                  "/dev/urandom",
+                  "/dev/random",
+                  "/proc/self",
+                  "/proc/cpuinfo",
+                  "/proc/meminfo",
+                  "/proc/stat",
+                  "/proc/sys/kernel/random",
+                  "/sys/devices/system/cpu",
+                  join(journals, "clock.log"),
+                  registry_place()};
+    if (const char* plugins = std::getenv("GST_PLUGIN_PATH"); plugins != nullptr)
+        files.read.emplace_back(plugins);
+    if (!rights.calls.devices) return rights;
+    files.read.insert(files.read.end(), {"/sys", "/proc/device-tree", "/dev/v4l"});
+    files.devices = {"/dev/dri", "/dev/dma_heap", "/dev/nvmap", "/dev/mpp_service", "/dev/rga"};
+    for (const char* name : {"video", "media", "nvhost-ctrl", "nvhost-msenc", "nvhost-nvdec"}) {
+        files.devices.push_back(fmt::format("/dev/{}", name));
+        for (int i = 0; i < 64; ++i) files.devices.push_back(fmt::format("/dev/{}{}", name, i));
+    }
+    return rights;
+}
+
+bool needs_new_process(const link::RecorderSettings& before, const link::RecorderSettings& after) {
+    const auto same = [](const Rights& a, const Rights& b) {
+        return a.files.change == b.files.change && a.ports.connect == b.ports.connect &&
+               a.calls.udp == b.calls.udp && a.calls.devices == b.calls.devices;
+    };
+    const auto reader = [](const link::RecorderSettings& s) {
+        const auto chosen = ingest::choose_reader(s);
+        return chosen.ok() ? *chosen : ingest::Reader::lean;
+    };
+    // GStreamer scans its plugins, if it has to, by starting a program.
+    return reader(before) != reader(after) || !same(rights_of(before), rights_of(after));
+}
+
+std::optional<FolderIdentity> folder_identity(const link::RecorderSettings& settings) {
+    struct stat facts {};
+    const std::string path = join(settings.data_folder, "clips/" + to_string(settings.camera));
+    if (::stat(path.c_str(), &facts) != 0) return std::nullopt;
+    return FolderIdentity{facts.st_dev, facts.st_ino};
+}
+
+std::vector<Wall> leave_privileges() {
+    close_inherited_files();
+    return {shut_memory(), forbid_new_privileges(), drop_capabilities()};
+}
+
+Result<std::vector<Wall>> confine(const link::RecorderSettings& settings) {
+    FileSystem& fs = real_file_system();
+    const Rights rights = rights_of(settings);
+    HD_TRY(fs.make_folders(rights.files.change.front(), kFolderMode));
+    HD_TRY(fs.make_folders(rights.files.list.front(), kFolderMode));
+    if (auto journal = fs.open_append(rights.files.write.front()); !journal) return journal.error();
+
+    // A camera that turns out to need GStreamer later finds its plugins listed: the list is made
+    // now if there is none yet.
+    const auto reader = ingest::choose_reader(settings);
+    const bool gstreamer = reader.ok() && *reader == ingest::Reader::gstreamer;
+    if (gstreamer || (may_encode(settings) && !has_registry(fs)))
+        if (auto ready = ingest::init_gstreamer(); !ready)
+            log::warn("gstreamer.not_ready", "error=\"{}\"", ready.error().what);
+    ::setenv("GST_REGISTRY_UPDATE", "no", 1);
+    ::setenv("GST_REGISTRY_FORK", "no", 1);
+
+    std::vector<Wall> walls;
+    walls.push_back(
+        limit_memory(settings.buffer_bytes * 2 +
+                     (may_encode(settings) || gstreamer ? kMemoryEncoding : kMemoryKept)));
+    walls.push_back({"cpu_limit", WallState::partial,
+                     "the scheduler shares fairly, a recorder that hangs is ended after 30 s; a "
+                     "hard limit is the unit's (CPUQuota)"});
+    LandlockWalls land = restrict_files_and_ports(rights.files, rights.ports);
+    if (land.files.state == WallState::enforced)
+        land.files.detail = "its clips folder and its journal (" + land.files.detail + ")";
+    if (land.ports.state == WallState::enforced && rights.calls.udp) {
+        land.ports.state = WallState::partial;
+        land.ports.detail += "; UDP to any port, for ";
+        land.ports.detail += rights.host_by_name ? "the resolver of host names" : "video over UDP";
+    }
+    walls.push_back(std::move(land.files));
+    walls.push_back(std::move(land.ports));
+    walls.push_back(std::move(land.signals));
+    walls.push_back({"hosts", WallState::missing,
+                     "Landlock knows ports, not hosts: set IPAddressAllow in the unit"});
+    walls.push_back(restrict_system_calls(rights.calls));
+    return walls;
+}
+
+}  // namespace hd::record

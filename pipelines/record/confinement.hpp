@@ -1,0 +1,43 @@
+// What a recorder gives up, in two steps: at once what no recorder needs, and, when its settings
+// say which camera it is for, everything but that camera's files, ports and devices. Afterwards
+// settings that need more need another process.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "index/base/syscall_filter.hpp"
+#include "index/base/walls.hpp"
+#include "pipelines/link/settings.hpp"
+
+namespace hd::record {
+
+// What the settings need. Equal rights: the same confinement fits both.
+struct Rights {
+    FileRights files;
+    PortRights ports;
+    SyscallRights calls;
+    bool host_by_name = false;  // the resolver needs UDP and TCP to port 53
+};
+Rights rights_of(const link::RecorderSettings& settings);
+// True if what was confined for `before` cannot do what `after` asks for, or could do too much.
+bool needs_new_process(const link::RecorderSettings& before, const link::RecorderSettings& after);
+
+// Which folder on which file system the camera's clips are in. Landlock holds on to that one, not
+// to its name. Nothing if there is none.
+struct FolderIdentity {
+    std::uint64_t device = 0, file = 0;
+    bool operator==(const FolderIdentity&) const = default;
+};
+std::optional<FolderIdentity> folder_identity(const link::RecorderSettings& settings);
+
+// First thing in main(): memory shut, no new privileges, no capabilities, no inherited files.
+std::vector<Wall> leave_privileges();
+
+// Makes the camera's folder and journal file, loads what is loaded by starting programs, then
+// shuts the rest. One thread only, before the first byte of a camera. Fails if the folder or file
+// cannot be made (nothing is given up then); walls that cannot be built are only reported.
+Result<std::vector<Wall>> confine(const link::RecorderSettings& settings);
+
+}  // namespace hd::record
