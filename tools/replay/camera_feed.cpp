@@ -1,6 +1,7 @@
 #include "tools/replay/camera_feed.hpp"
 
 #include <algorithm>
+#include <cmath>
 
 #include "index/base/clock.hpp"
 
@@ -29,6 +30,10 @@ GstCaps* video_caps(const Footage& f) {
 }
 
 GstCaps* audio_caps(const AudioTrack& a) {
+    if (a.codec == AudioCodec::opus)
+        return gst_caps_new_simple("audio/x-opus", "rate", G_TYPE_INT, a.rate, "channels",
+                                   G_TYPE_INT, a.channels, "channel-mapping-family", G_TYPE_INT, 0,
+                                   nullptr);
     if (a.codec != AudioCodec::aac)
         return gst_caps_new_simple(a.codec == AudioCodec::pcma ? "audio/x-alaw" : "audio/x-mulaw",
                                    "rate", G_TYPE_INT, a.rate, "channels", G_TYPE_INT, a.channels,
@@ -86,9 +91,14 @@ void CameraFeed::push_audio_until(Tick now) {
         const AudioUnit& unit = track.units[audio_index_];
         const Tick due = audio_loop_ + unit.pts;
         if (due > now) return;
-        GstBuffer* buffer = gst_buffer_new_memdup(track.bytes.data() + unit.offset, unit.size);
-        GST_BUFFER_PTS(buffer) = running_begin_ + to_gst(due - session_begin_);
-        gst_app_src_push_buffer(audio_.get(), buffer);
+        if (due >= mute_until_) {
+            const Micros away(drift_ppm_ == 0 ? 0
+                                              : std::llround(static_cast<double>((due - drift_begin_).count()) *
+                                                             drift_ppm_ / 1e6));
+            GstBuffer* buffer = gst_buffer_new_memdup(track.bytes.data() + unit.offset, unit.size);
+            GST_BUFFER_PTS(buffer) = running_begin_ + to_gst(due - session_begin_ + away);
+            gst_app_src_push_buffer(audio_.get(), buffer);
+        }
         if (++audio_index_ == track.units.size()) {
             audio_index_ = 0;
             audio_loop_ += footage_->length;
@@ -159,6 +169,22 @@ Tick CameraFeed::step(Tick now) {
 void CameraFeed::lose(Tick now, Micros span) {
     const std::lock_guard lock(mutex_);
     silent_until_ = now + span;
+}
+
+void CameraFeed::lose_sound(Tick now, Micros span) {
+    const std::lock_guard lock(mutex_);
+    mute_until_ = now + span;
+}
+
+void CameraFeed::end_sound() {
+    const std::lock_guard lock(mutex_);
+    mute_until_ = Tick::max();
+}
+
+void CameraFeed::drift_sound(Tick now, double ppm) {
+    const std::lock_guard lock(mutex_);
+    drift_begin_ = now;
+    drift_ppm_ = ppm;
 }
 
 void CameraFeed::lose_frames(std::uint64_t frames) {

@@ -46,6 +46,10 @@ class CameraFeed {
     // Faults. Frames of the next `span`, or the next `frames` frames, are never sent.
     void lose(Tick now, Micros span);
     void lose_frames(std::uint64_t frames);
+    // The same of its sound: for a while, for good, or with times that run away.
+    void lose_sound(Tick now, Micros span);
+    void end_sound();
+    void drift_sound(Tick now, double ppm);
     // From the next frame on the pictures of another footage of the same codec.
     void show(std::shared_ptr<const Footage> footage);
 
@@ -72,6 +76,9 @@ class CameraFeed {
     std::size_t audio_index_ = 0;
     Tick audio_loop_{0};
     Tick silent_until_{0};
+    Tick mute_until_{0};      // of the sound alone
+    double drift_ppm_ = 0;    // of its times
+    Tick drift_begin_{0};
     std::uint64_t frames_to_lose_ = 0;
 };
 

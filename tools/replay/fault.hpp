@@ -16,6 +16,10 @@ enum class FaultKind : std::uint8_t {
     skip,
     switch_pictures,
     freeze,
+    // Its sound alone.
+    audio_stall,
+    audio_end,
+    audio_drift,
     // Its connections.
     reset,
     close,

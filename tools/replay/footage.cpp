@@ -117,9 +117,11 @@ void Loader::open_audio() {
         track.codec_config.assign(par.extradata, par.extradata + par.extradata_size);
     } else if (par.codec_id == AV_CODEC_ID_PCM_ALAW || par.codec_id == AV_CODEC_ID_PCM_MULAW) {
         track.codec = par.codec_id == AV_CODEC_ID_PCM_ALAW ? AudioCodec::pcma : AudioCodec::pcmu;
+    } else if (par.codec_id == AV_CODEC_ID_OPUS) {
+        track.codec = AudioCodec::opus;
     } else {
         out_.audio_left_out =
-            fmt::format("{} (only AAC and G.711 are)", avcodec_get_name(par.codec_id));
+            fmt::format("{} (only AAC, Opus and G.711 are)", avcodec_get_name(par.codec_id));
         return;
     }
     audio_ = input_->streams[index];

@@ -24,7 +24,7 @@ struct AudioUnit {
     Micros pts{0};
 };
 
-enum class AudioCodec : std::uint8_t { aac, pcma, pcmu };
+enum class AudioCodec : std::uint8_t { aac, pcma, pcmu, opus };
 
 struct AudioTrack {
     AudioCodec codec = AudioCodec::aac;

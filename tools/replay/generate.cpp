@@ -7,6 +7,7 @@
 
 #include "tools/replay/av_handles.hpp"
 #include "tools/replay/picture.hpp"
+#include "tools/replay/tone.hpp"
 
 namespace hd::replay {
 namespace {
@@ -25,6 +26,14 @@ std::vector<std::string_view> split(std::string_view text, char at) {
 bool take_number(std::string_view text, int least, int most, int& out) {
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), out);
     return error == std::errc{} && end == text.data() + text.size() && out >= least && out <= most;
+}
+
+bool take_sound(std::string_view text, std::optional<AudioCodec>& out) {
+    for (const auto& [name, codec] :
+         {std::pair{"aac", AudioCodec::aac}, std::pair{"opus", AudioCodec::opus},
+          std::pair{"pcma", AudioCodec::pcma}, std::pair{"pcmu", AudioCodec::pcmu}})
+        if (text == name) out = codec;
+    return out.has_value();
 }
 
 Error recipe_error(std::string_view recipe, std::string_view rule) {
@@ -53,11 +62,12 @@ Result<Recipe> parse_recipe(std::string_view text) {
         const bool ok = (pair[0] == "gop" && take_number(value, 1, 3000, r.gop)) ||
                         (pair[0] == "kbit" && take_number(value, 16, 100'000, r.kbit)) ||
                         (pair[0] == "bframes" && take_number(value, 0, 4, r.bframes)) ||
-                        (pair[0] == "seconds" && take_number(value, 1, 120, r.seconds));
+                        (pair[0] == "seconds" && take_number(value, 1, 120, r.seconds)) ||
+                        (pair[0] == "audio" && take_sound(value, r.audio));
         if (!ok)
             return recipe_error(text,
                                 "options are gop=1..3000, kbit=16..100000, bframes=0..4, "
-                                "seconds=1..120");
+                                "seconds=1..120, audio=aac|opus|pcma|pcmu");
     }
     return r;
 }
@@ -174,6 +184,9 @@ Result<Footage> generate_footage(const Recipe& r, std::string name) {
         out.video[i].pts = out.video[i].pts - Micros(dts[0]);
     }
     out.length = Micros(std::int64_t{1'000'000} * total / r.rate);
+    if (r.audio) {
+        HD_ASSIGN(out.audio, make_tone(*r.audio, out.length));
+    }
     return out;
 }
 

@@ -6,7 +6,7 @@
 namespace hd::replay {
 
 // "h264:1280x720@25" and, after that, any of ":gop=50" (frames), ":kbit=2000" (per second),
-// ":bframes=2", ":seconds=8" (length of the loop).
+// ":bframes=2", ":seconds=8" (length of the loop), ":audio=aac" (or opus, pcma, pcmu: a tone).
 struct Recipe {
     VideoCodec codec = VideoCodec::h264;
     int width = 0, height = 0;
@@ -15,6 +15,7 @@ struct Recipe {
     int kbit = 0;   // per second; 0: about 2000 for 1280x720 at 25, by area and rate
     int bframes = 0;
     int seconds = 8;
+    std::optional<AudioCodec> audio;
 };
 
 // Comma-separated recipes. invalid: names the recipe and the rule.

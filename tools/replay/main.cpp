@@ -64,6 +64,7 @@ std::string describe(const Footage& f) {
     if (f.audio)
         text += fmt::format(", {} {} Hz",
                             f.audio->codec == AudioCodec::aac    ? "AAC"
+                            : f.audio->codec == AudioCodec::opus ? "Opus"
                             : f.audio->codec == AudioCodec::pcma ? "G.711 A-law"
                                                                  : "G.711 u-law",
                             f.audio->rate);
@@ -209,6 +210,13 @@ void Program::apply(const Fault& fault, CameraFeed& feed) {
             return feed.lose_frames(amount);
         case FaultKind::switch_pictures:
             return feed.show(footage_[amount - 1]);
+        case FaultKind::audio_stall:
+            return feed.lose_sound(pacer_.now(),
+                                   Micros(static_cast<std::int64_t>(fault.amount * 1e6)));
+        case FaultKind::audio_end:
+            return feed.end_sound();
+        case FaultKind::audio_drift:
+            return feed.drift_sound(pacer_.now(), fault.amount);
         case FaultKind::freeze:
             return freeze(fault.amount);
         case FaultKind::reset:

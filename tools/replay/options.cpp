@@ -26,9 +26,9 @@ constexpr const char* kFooter = R"(Examples:
   halfdoor-replay front.mp4 --fault front,stall,10,5             no frames from 10 s to 15 s
   halfdoor-replay front.mp4 --fault front,loss,0,2,60 --seed 7   2 % of the packets for a minute
 
-Files: mp4, mov, mkv, or raw .h264 and .h265, with H.264 or H.265 video; AAC and G.711 sound is
-served too. --generate takes CODEC:WIDTHxHEIGHT@RATE, then any of :gop=FRAMES :kbit=PER_SECOND
-:bframes=0..4 :seconds=LOOP.
+Files: mp4, mov, mkv, or raw .h264 and .h265, with H.264 or H.265 video; AAC, Opus and G.711
+sound is served too. --generate takes CODEC:WIDTHxHEIGHT@RATE, then any of :gop=FRAMES :kbit=PER_SECOND
+:bframes=0..4 :seconds=LOOP :audio=aac|opus|pcma|pcmu (a tone).
 
 Frame numbers (--counter) go on while nobody is connected, so a number that is missing after a
 reconnect is a frame that the client did not get. Each time a client comes to a camera that nobody

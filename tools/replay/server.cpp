@@ -20,10 +20,11 @@ std::string launch_line(const Footage& f) {
                                    f.codec == VideoCodec::h264 ? "rtph264pay" : "rtph265pay");
     if (f.audio) {
         const AudioCodec codec = f.audio->codec;
-        const std::string pay = codec == AudioCodec::aac    ? "rtpmp4gpay name=pay1 pt=97"
+        const std::string sound = codec == AudioCodec::aac    ? "rtpmp4gpay name=pay1 pt=97"
+                                : codec == AudioCodec::opus ? "rtpopuspay name=pay1 pt=98"
                                 : codec == AudioCodec::pcma ? "rtppcmapay name=pay1 pt=8"
                                                             : "rtppcmupay name=pay1 pt=0";
-        line += " appsrc name=audio ! " + pay;
+        line += " appsrc name=audio ! " + sound;
     }
     return line + " )";
 }
