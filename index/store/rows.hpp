@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "index/base/ids.hpp"
@@ -38,7 +39,10 @@ std::string clip_path(const ClipRow& row);
 clip::ClipName clip_name(const ClipRow& row);
 
 // The order of every answer: begin, then camera, then what makes a clip unique.
-bool answer_order(const ClipRow& a, const ClipRow& b);
+inline bool answer_order(const ClipRow& a, const ClipRow& b) {
+    if (a.begin != b.begin) return a.begin < b.begin;
+    return std::tie(a.camera, a.name_time, a.run) < std::tie(b.camera, b.name_time, b.run);
+}
 
 // A clip whose UTC is not known yet: its boot has no offset in clock.log so far. It is visible to
 // the owner, counted in the totals, and in no window.

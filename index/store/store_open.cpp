@@ -244,4 +244,16 @@ MemoryUse Store::memory() const {
     return use;
 }
 
+bool Store::background_work() const {
+    const std::shared_lock db_lock(impl_->db_mutex);
+    using Properties = rocksdb::DB::Properties;
+    for (const std::string& name :
+         {Properties::kMemTableFlushPending, Properties::kCompactionPending,
+          Properties::kNumRunningFlushes, Properties::kNumRunningCompactions}) {
+        std::uint64_t number = 0;
+        if (impl_->db->GetIntProperty(name, &number) && number > 0) return true;
+    }
+    return false;
+}
+
 }  // namespace hd::store

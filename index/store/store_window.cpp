@@ -1,5 +1,6 @@
 // The window query.
 #include <algorithm>
+#include <deque>
 
 #include "index/store/page_cursor.hpp"
 #include "index/store/store_impl.hpp"
@@ -29,121 +30,107 @@ Lane lane_of(const CameraId& camera, const CameraState& state, TimeSpan window, 
     return lane;
 }
 
-// Collects clips in answer order, hour by hour over all cameras, until there is one too many.
-class ClipCollector {
+// One camera's clips in answer order. The first hours come by point reads, which are quicker; who
+// needs more hours gets an iterator, which passes empty ones for nothing.
+class LaneReader {
   public:
-    ClipCollector(const Store::Impl& impl, const WindowQuery& query,
-                  const std::optional<PagePlace>& after)
-        : impl_(impl), query_(query), after_(after) {}
+    LaneReader(const Store::Impl& impl, const Lane& lane, const rocksdb::Snapshot* snapshot)
+        : impl_(impl), lane_(lane), snapshot_(snapshot), next_hour_(lane.first) {}
+    LaneReader(const LaneReader&) = delete;  // the iterator borrows `upper_`
+    LaneReader& operator=(const LaneReader&) = delete;
 
-    Result<void> collect(const std::vector<Lane>& lanes, std::vector<ClipRow>& out) {
-        Hour first = UINT32_MAX, last = 0;
-        std::uint64_t gets = 0;
-        for (const Lane& lane : lanes) {
-            if (lane.first > lane.last) continue;
-            first = std::min(first, lane.first);
-            last = std::max(last, lane.last);
-            gets += lane.last - lane.first + 1;
-        }
-        if (first > last) return {};
-        // A few hours are quicker by point reads; from about here on by one iterator per camera.
-        if (gets <= kMaxPointReads) return by_points(lanes, first, last, out);
-        return by_iterators(lanes, out);
-    }
-
-  private:
-    static constexpr std::uint64_t kMaxPointReads = 6;
-
-    void keep(std::vector<ClipRow>& out, std::size_t from) const {
-        const auto begin = out.begin() + static_cast<std::ptrdiff_t>(from);
-        const auto end = std::remove_if(begin, out.end(), [&](const ClipRow& r) {
-            return r.end <= query_.window.begin || r.begin >= query_.window.end ||
-                   (after_ && place_of(r) <= *after_);
-        });
-        out.erase(end, out.end());
-        if (!std::is_sorted(out.begin() + static_cast<std::ptrdiff_t>(from), out.end(),
-                            answer_order))
-            std::sort(out.begin() + static_cast<std::ptrdiff_t>(from), out.end(), answer_order);
-    }
-
-    Result<void> by_points(const std::vector<Lane>& lanes, Hour first, Hour last,
-                           std::vector<ClipRow>& out) const {
-        for (Hour hour = first; hour <= last && out.size() <= query_.limit; ++hour) {
-            const std::size_t from = out.size();
-            for (const Lane& lane : lanes)
-                if (lane.first <= hour && hour <= lane.last)
-                    HD_TRY(impl_.read_hour(lane.camera, hour, out));
-            keep(out, from);
+    // The row at hand; nothing after the last one.
+    const ClipRow* row() const { return at_ < rows_.size() ? &rows_[at_] : nullptr; }
+    void pass() { ++at_; }
+    // Loads hours until there is a row at hand or the lane is over.
+    Result<void> load() {
+        while (!row() && next_hour_ <= lane_.last) {
+            rows_.clear();
+            at_ = 0;
+            if (point_reads_ < kMaxPointReads) {
+                ++point_reads_;
+                HD_TRY(impl_.read_hour(lane_.camera, next_hour_, rows_, snapshot_));
+                ++next_hour_;
+            } else {
+                HD_TRY(load_next());
+            }
+            if (!std::is_sorted(rows_.begin(), rows_.end(), answer_order))
+                std::sort(rows_.begin(), rows_.end(), answer_order);
         }
         return {};
     }
 
-    struct Reader {
-        Lane lane;
-        Key bound;
-        rocksdb::Slice upper;
-        std::unique_ptr<rocksdb::Iterator> it;
-        Hour at = 0;
-        bool done = false;
-    };
+  private:
+    static constexpr int kMaxPointReads = 6;
 
-    Result<void> look(Reader& r) const {
-        if (!r.it->Valid()) {
-            r.done = true;
-            if (!r.it->status().ok()) return impl_.fail(r.it->status(), "window");
+    Result<void> load_next() {
+        if (!it_) {
+            bound_ = hour_key(lane_.camera, lane_.last).u32(UINT32_MAX);
+            upper_ = slice(bound_.view());
+            rocksdb::ReadOptions read;
+            read.snapshot = snapshot_;
+            read.iterate_upper_bound = &upper_;
+            it_ = impl_.iterate(read);
+            it_->Seek(slice(hour_key(lane_.camera, next_hour_).view()));
+        } else {
+            it_->Next();
+        }
+        if (!it_->Valid()) {
+            if (!it_->status().ok()) return impl_.fail(it_->status(), "window");
+            next_hour_ = lane_.last + 1;
             return {};
         }
-        const auto key = parse_camera_key(text_of(r.it->key()), 4);
+        const auto key = parse_camera_key(text_of(it_->key()), 4);
         if (!key) {
             impl_.damaged = true;
             return Error{ErrorCode::corrupt, "index: a key of an hour is malformed"};
         }
-        r.at = static_cast<Hour>(key->number);
-        return {};
-    }
-
-    Result<void> by_iterators(const std::vector<Lane>& lanes, std::vector<ClipRow>& out) const {
-        // One view of the whole store, so that a clip cannot be in two hours or none.
-        rocksdb::ManagedSnapshot snapshot(impl_.db.get());
-        std::vector<Reader> readers;
-        readers.reserve(lanes.size());  // the iterators borrow `upper`
-        for (const Lane& lane : lanes) {
-            if (lane.first > lane.last) continue;
-            Reader& r = readers.emplace_back(
-                Reader{.lane = lane,
-                       .bound = hour_key(lane.camera, lane.last).u32(UINT32_MAX),
-                       .upper = {},
-                       .it = nullptr});
-            r.upper = slice(r.bound.view());
-            rocksdb::ReadOptions read;
-            read.snapshot = snapshot.snapshot();
-            read.iterate_upper_bound = &r.upper;
-            r.it = impl_.iterate(read);
-            r.it->Seek(slice(hour_key(lane.camera, lane.first).view()));
-            HD_TRY(look(r));
-        }
-        while (out.size() <= query_.limit) {
-            Hour hour = UINT32_MAX;
-            for (const Reader& r : readers)
-                if (!r.done) hour = std::min(hour, r.at);
-            if (hour == UINT32_MAX) break;
-            const std::size_t from = out.size();
-            for (Reader& r : readers) {
-                if (r.done || r.at != hour) continue;
-                HD_TRY(impl_.noted(decode_rows(bytes_of(r.it->value()), r.lane.camera, hour, out)));
-                r.it->Next();
-                HD_TRY(look(r));
-            }
-            keep(out, from);
-        }
-        return {};
+        const Hour hour = static_cast<Hour>(key->number);
+        next_hour_ = hour + 1;
+        return impl_.noted(decode_rows(bytes_of(it_->value()), lane_.camera, hour, rows_));
     }
 
     const Store::Impl& impl_;
-    const WindowQuery& query_;
-    const std::optional<PagePlace>& after_;
+    const Lane lane_;
+    const rocksdb::Snapshot* snapshot_;
+    Hour next_hour_;
+    int point_reads_ = 0;
+    std::vector<ClipRow> rows_;  // of one hour
+    std::size_t at_ = 0;
+    Key bound_{Tag::hour};
+    rocksdb::Slice upper_;
+    std::unique_ptr<rocksdb::Iterator> it_;
 };
 
+// Merges the lanes until there is one clip too many.
+Result<void> collect(const Store::Impl& impl, const WindowQuery& query,
+                     const std::optional<PagePlace>& after, const std::vector<Lane>& lanes,
+                     std::vector<ClipRow>& out) {
+    // One view of the whole store, so that a clip that moves to another hour is not seen twice.
+    rocksdb::ManagedSnapshot snapshot(impl.db.get());
+    std::deque<LaneReader> readers;
+    std::vector<LaneReader*> live;  // that have a row at hand
+    for (const Lane& lane : lanes) {
+        if (lane.first > lane.last) continue;
+        LaneReader& reader = readers.emplace_back(impl, lane, snapshot.snapshot());
+        HD_TRY(reader.load());
+        if (reader.row()) live.push_back(&reader);
+    }
+    while (!live.empty() && out.size() <= query.limit) {
+        auto least = live.begin();  // a hub has few cameras: looking at each is quicker than a heap
+        for (auto it = least + 1; it < live.end(); ++it)
+            if (answer_order(*(*it)->row(), *(*least)->row())) least = it;
+        LaneReader& reader = **least;
+        const ClipRow& row = *reader.row();
+        if (row.begin >= query.window.end) break;  // and so does every other
+        if (row.end > query.window.begin && (!after || *after < place_of(row))) out.push_back(row);
+        reader.pass();
+        if (reader.row()) continue;
+        HD_TRY(reader.load());
+        if (!reader.row()) live.erase(least);
+    }
+    return {};
+}
 
 // Clips still being written join the sorted answer; one that was finished meanwhile is there twice.
 void merge_open(const std::vector<ClipRow>& open, const WindowQuery& query,
@@ -235,7 +222,7 @@ Result<WindowAnswer> Store::window(const WindowQuery& query) const {
     lanes.reserve(cameras.size());
     for (const auto& [id, state] : cameras) lanes.push_back(lane_of(id, state, query.window, from));
     answer.clips.reserve(std::min<std::size_t>(query.limit + 1, 128));
-    HD_TRY(ClipCollector(*impl_, query, after).collect(lanes, answer.clips));
+    HD_TRY(collect(*impl_, query, after, lanes, answer.clips));
     if (!open.empty()) merge_open(open, query, after, answer.clips);
 
     if (query.with_gaps) {
