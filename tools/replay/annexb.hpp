@@ -10,7 +10,15 @@
 
 namespace hd::replay {
 
-enum class VideoCodec : std::uint8_t { h264, h265 };
+// mjpeg: each access unit is a JPEG picture; nothing here looks into one.
+enum class VideoCodec : std::uint8_t { h264, h265, mjpeg };
+// As recipes and JSON spell it, and as people do.
+constexpr std::string_view codec_word(VideoCodec c) {
+    return c == VideoCodec::h264 ? "h264" : c == VideoCodec::h265 ? "h265" : "mjpeg";
+}
+constexpr std::string_view codec_name(VideoCodec c) {
+    return c == VideoCodec::h264 ? "H.264" : c == VideoCodec::h265 ? "H.265" : "MJPEG";
+}
 
 // Facts about one access unit that never change, found once when footage is loaded.
 struct AccessUnitFacts {

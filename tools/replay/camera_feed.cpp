@@ -23,6 +23,9 @@ GstClockTime to_gst(Micros t) {
 }
 
 GstCaps* video_caps(const Footage& f) {
+    if (f.codec == VideoCodec::mjpeg)
+        return gst_caps_new_simple("image/jpeg", "width", G_TYPE_INT, f.width, "height", G_TYPE_INT,
+                                   f.height, nullptr);
     return gst_caps_new_simple(f.codec == VideoCodec::h264 ? "video/x-h264" : "video/x-h265",
                                "stream-format", G_TYPE_STRING, "byte-stream", "alignment",
                                G_TYPE_STRING, "au", "width", G_TYPE_INT, f.width, "height",
@@ -65,7 +68,9 @@ CameraFeed::CameraFeed(std::shared_ptr<const Footage> footage, Settings settings
 GstBuffer* CameraFeed::make_video(const VideoUnit& unit, std::uint64_t number) const {
     const ByteView au = ByteView(showing_->video_bytes).subspan(unit.offset, unit.size);
     Bytes sei;
-    if (settings_.counter) sei = counter_nal(footage_->codec, {number, unix_ns()});
+    // RTP carries a JPEG's picture only: a number beside it would not arrive.
+    if (settings_.counter && footage_->codec != VideoCodec::mjpeg)
+        sei = counter_nal(footage_->codec, {number, unix_ns()});
     GstBuffer* buffer = gst_buffer_new_allocate(nullptr, au.size() + sei.size(), nullptr);
     const ByteView before = au.first(unit.first_vcl), after = au.subspan(unit.first_vcl);
     gst_buffer_fill(buffer, 0, before.data(), before.size());
@@ -92,9 +97,10 @@ void CameraFeed::push_audio_until(Tick now) {
         const Tick due = audio_loop_ + unit.pts;
         if (due > now) return;
         if (due >= mute_until_) {
-            const Micros away(drift_ppm_ == 0 ? 0
-                                              : std::llround(static_cast<double>((due - drift_begin_).count()) *
-                                                             drift_ppm_ / 1e6));
+            const Micros away(drift_ppm_ == 0
+                                  ? 0
+                                  : std::llround(static_cast<double>((due - drift_begin_).count()) *
+                                                 drift_ppm_ / 1e6));
             GstBuffer* buffer = gst_buffer_new_memdup(track.bytes.data() + unit.offset, unit.size);
             GST_BUFFER_PTS(buffer) = running_begin_ + to_gst(due - session_begin_ + away);
             gst_app_src_push_buffer(audio_.get(), buffer);

@@ -45,8 +45,10 @@ Result<Recipe> parse_recipe(std::string_view text) {
     Recipe r;
     if (parts[0] == "h265")
         r.codec = VideoCodec::h265;
+    else if (parts[0] == "mjpeg")
+        r.codec = VideoCodec::mjpeg;
     else if (parts[0] != "h264")
-        return recipe_error(text, "must begin with h264: or h265:");
+        return recipe_error(text, "must begin with h264:, h265: or mjpeg:");
     const std::string_view shape = parts.size() > 1 ? parts[1] : "";
     const std::size_t x = shape.find('x'), at = shape.find('@');
     if (x == std::string_view::npos || at == std::string_view::npos || at < x ||
@@ -72,7 +74,30 @@ Result<Recipe> parse_recipe(std::string_view text) {
     return r;
 }
 
+// Only the standard Huffman tables can be sent over RTP (RFC 2435).
+Result<AvCodec> open_mjpeg(const Recipe& r) {
+    const AVCodec* codec = avcodec_find_encoder(AV_CODEC_ID_MJPEG);
+    if (!codec) return Error{ErrorCode::unavailable, "this libavcodec has no MJPEG encoder"};
+    AvCodec out{avcodec_alloc_context3(codec)};
+    if (!out) return Error{ErrorCode::exhausted, "no memory for an encoder"};
+    AVCodecContext& c = *out;
+    c.width = r.width;
+    c.height = r.height;
+    c.pix_fmt = AV_PIX_FMT_YUVJ420P;
+    c.time_base = {1, r.rate};
+    c.framerate = {r.rate, 1};
+    c.flags |= AV_CODEC_FLAG_QSCALE;
+    c.global_quality = 5 * FF_QP2LAMBDA;
+    AVDictionary* options = nullptr;
+    av_dict_set(&options, "huffman", "default", 0);
+    const int rc = avcodec_open2(&c, codec, &options);
+    av_dict_free(&options);
+    if (rc < 0) return av_error(rc, "mjpeg");
+    return out;
+}
+
 Result<AvCodec> open_encoder(const Recipe& r) {
+    if (r.codec == VideoCodec::mjpeg) return open_mjpeg(r);
     const char* name = r.codec == VideoCodec::h264 ? "libx264" : "libx265";
     const AVCodec* codec = avcodec_find_encoder_by_name(name);
     if (!codec)
@@ -115,7 +140,11 @@ void take_packets(AVCodecContext* encoder, AVPacket* packet, Footage& out,
                   std::vector<std::int64_t>& dts) {
     while (avcodec_receive_packet(encoder, packet) >= 0) {
         const ByteView bytes{packet->data, static_cast<std::size_t>(packet->size)};
-        const AccessUnitFacts facts = inspect(out.codec, bytes);
+        const AccessUnitFacts facts = out.codec == VideoCodec::mjpeg
+                                          ? AccessUnitFacts{.first_vcl = bytes.size(),
+                                                            .key = true,
+                                                            .has_parameter_sets = false}
+                                          : inspect(out.codec, bytes);
         const auto us = [&](std::int64_t t) {
             return Micros(av_rescale_q(t, encoder->time_base, AVRational{1, 1'000'000}));
         };
@@ -162,7 +191,7 @@ Result<Footage> generate_footage(const Recipe& r, std::string name) {
     const int total = r.rate * r.seconds;
     for (int i = 0; i < total; ++i) {
         av_frame_unref(frame.get());
-        frame->format = AV_PIX_FMT_YUV420P;
+        frame->format = encoder->pix_fmt;
         frame->width = r.width;
         frame->height = r.height;
         if (const int rc = av_frame_get_buffer(frame.get(), 0); rc < 0)
@@ -171,6 +200,7 @@ Result<Footage> generate_footage(const Recipe& r, std::string name) {
               frame->linesize[1]},
              i, total);
         frame->pts = i;
+        frame->quality = encoder->global_quality;
         if (const int rc = avcodec_send_frame(encoder.get(), frame.get()); rc < 0)
             return av_error(rc, "encode");
         take_packets(encoder.get(), packet.get(), out, dts);

@@ -37,8 +37,7 @@ Result<FootageList> gather(const Options& o) {
     if (recipes.empty()) return out;
     HD_ASSIGN(const auto list, parse_recipes(recipes));
     for (const Recipe& recipe : list) {
-        const std::string name = fmt::format(
-            "{}-{}p", recipe.codec == VideoCodec::h264 ? "h264" : "h265", recipe.height);
+        const std::string name = fmt::format("{}-{}p", codec_word(recipe.codec), recipe.height);
         if (isatty(STDERR_FILENO)) fmt::print(stderr, "making footage {} ...\n", name);
         HD_ASSIGN(auto footage, generate_footage(recipe, name));
         out.push_back(std::make_shared<const Footage>(std::move(footage)));
@@ -58,9 +57,8 @@ std::string unique_name(const std::string& wanted, const std::vector<CameraFeed*
 
 std::string describe(const Footage& f) {
     std::string text = fmt::format("{} {}x{} {:.4g} fps, {} frames, loops after {:.2f} s",
-                                   f.codec == VideoCodec::h264 ? "H.264" : "H.265", f.width,
-                                   f.height, f.frames_per_second(), f.video.size(),
-                                   static_cast<double>(f.length.count()) / 1e6);
+                                   codec_name(f.codec), f.width, f.height, f.frames_per_second(),
+                                   f.video.size(), static_cast<double>(f.length.count()) / 1e6);
     if (f.audio)
         text += fmt::format(", {} {} Hz",
                             f.audio->codec == AudioCodec::aac    ? "AAC"
@@ -86,9 +84,9 @@ std::string json_camera(const CameraFeed& feed, const std::string& url) {
     return fmt::format(
         R"({{"name":{},"url":{},"codec":"{}","width":{},"height":{},"frames_per_second":{:.3f},)"
         R"("loop_frames":{},"loop_us":{},"audio":{},"origin":{}}})",
-        quoted(feed.name()), quoted(url), f.codec == VideoCodec::h264 ? "h264" : "h265", f.width,
-        f.height, f.frames_per_second(), f.video.size(), f.length.count(),
-        f.audio ? "true" : "false", quoted(f.origin));
+        quoted(feed.name()), quoted(url), codec_word(f.codec), f.width, f.height,
+        f.frames_per_second(), f.video.size(), f.length.count(), f.audio ? "true" : "false",
+        quoted(f.origin));
 }
 
 class Program {

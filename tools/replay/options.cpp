@@ -27,7 +27,7 @@ constexpr const char* kFooter = R"(Examples:
   halfdoor-replay front.mp4 --fault front,loss,0,2,60 --seed 7   2 % of the packets for a minute
 
 Files: mp4, mov, mkv, or raw .h264 and .h265, with H.264 or H.265 video; AAC, Opus and G.711
-sound is served too. --generate takes CODEC:WIDTHxHEIGHT@RATE, then any of :gop=FRAMES :kbit=PER_SECOND
+sound is served too. --generate takes CODEC:WIDTHxHEIGHT@RATE (h264, h265, mjpeg), then any of :gop=FRAMES :kbit=PER_SECOND
 :bframes=0..4 :seconds=LOOP :audio=aac|opus|pcma|pcmu (a tone).
 
 Frame numbers (--counter) go on while nobody is connected, so a number that is missing after a

@@ -16,14 +16,17 @@ constexpr guint kCleanupSeconds = 2;
 std::string launch_line(const Footage& f) {
     // config-interval=0: parameter sets are already in front of each key frame. The payloader would
     // put its own between the slices of a picture, and receivers would see two pictures.
-    std::string line = fmt::format("( appsrc name=video ! {} name=pay0 pt=96 config-interval=0",
-                                   f.codec == VideoCodec::h264 ? "rtph264pay" : "rtph265pay");
+    const char* video = f.codec == VideoCodec::h264 ? "rtph264pay name=pay0 pt=96 config-interval=0"
+                        : f.codec == VideoCodec::h265
+                            ? "rtph265pay name=pay0 pt=96 config-interval=0"
+                            : "rtpjpegpay name=pay0 pt=26";
+    std::string line = fmt::format("( appsrc name=video ! {}", video);
     if (f.audio) {
         const AudioCodec codec = f.audio->codec;
         const std::string sound = codec == AudioCodec::aac    ? "rtpmp4gpay name=pay1 pt=97"
-                                : codec == AudioCodec::opus ? "rtpopuspay name=pay1 pt=98"
-                                : codec == AudioCodec::pcma ? "rtppcmapay name=pay1 pt=8"
-                                                            : "rtppcmupay name=pay1 pt=0";
+                                  : codec == AudioCodec::opus ? "rtpopuspay name=pay1 pt=98"
+                                  : codec == AudioCodec::pcma ? "rtppcmapay name=pay1 pt=8"
+                                                              : "rtppcmupay name=pay1 pt=0";
         line += " appsrc name=audio ! " + sound;
     }
     return line + " )";
