@@ -1,0 +1,151 @@
+#!/usr/bin/python3
+"""Suite `cameras`: every footage file and every transcript of a real camera (HALFDOOR_FOOTAGE, or ../shared/footage)
+through a real hub, by both readers. Prints a table. Minutes, not seconds."""
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import tarfile
+import time
+import unittest
+
+import camera_hub
+import hub_case
+import hubkit
+from odd_camera import Auth, Camera, OddCameras
+
+FOOTAGE = pathlib.Path(os.environ.get("HALFDOOR_FOOTAGE", hub_case.ROOT.parent / "shared" / "footage"))
+TRANSCRIPTS = FOOTAGE / "rtsp_camera_transcripts.tar"
+# File: what becomes of its sound.
+FILES = {
+    "parking_car_768x432_h264_aac.mp4": "AAC, 48000 Hz",
+    "counter_person_768x432_h264.mp4": "",
+    "porch_person_720p_h264_vfr.mkv": "",
+    "porch_loop_720p25_gop50_derived.mp4": "",
+    "street_window_480p_h264_g711a.mkv": "G.711 A-law, 8000 Hz, as AAC",
+    "fishtank_360p_hevc_aac.mp4": "AAC, 48000 Hz",
+    "axis_ceiling_1080p_signed.h264": "",
+}
+SECONDS = 25
+UDP_ONLY = {"h264dvr_setup_audio", "h264dvr_setup_video", "luckfox_rkipc_setup_udp"}
+
+
+def decode_errors(file):
+    done = subprocess.run(["ffmpeg", "-v", "error", "-i", file, "-map", "0:v", "-f", "null", "-"], capture_output=True,
+                          text=True, check=False)
+    # ffmpeg's null muxer counts in frames of a constant rate; what it says about times is not about the decoder.
+    return [line for line in done.stderr.splitlines() if not re.search(r"\[null @|Last message repeated", line)]
+
+
+@unittest.skipUnless(all((FOOTAGE / f).exists() for f in FILES), f"no footage in {FOOTAGE} (set HALFDOOR_FOOTAGE)")
+class Footage(unittest.TestCase):
+    def record(self, reader):
+        folder, programs = hub_case.temp_folder(self), hubkit.Programs()
+        replay = hubkit.Replay(programs, folder, files=[FOOTAGE / f for f in FILES])
+        self.addCleanup(replay.stop)
+        cameras = {c["name"]: c["url"] for c in replay.cameras}
+        print(f"\nfootage, {SECONDS} s each, rtsp_reader = \"{reader}\"")
+        with camera_hub.CameraHub(programs, folder / reader, cameras, frames=1, seconds=60, clip_seconds=8,
+                                  extra_config=f'rtsp_reader = "{reader}"\n') as run:
+            time.sleep(SECONDS)
+            outcomes = {s["name"]: camera_hub.Outcome(s) for s in sorted(run.hub.status()["cameras"], key=lambda s: s["name"])}
+            run.hub.stop()
+            for name, outcome in outcomes.items():
+                with self.subTest(reader=reader, file=name):
+                    self.judge(reader, run.hub, programs, folder / f"{reader}-{name}", outcome)
+
+    def judge(self, reader, hub, programs, target, outcome):
+        self.assertTrue(outcome.recorded, outcome.words())
+        target.mkdir()
+        files = []
+        for i, clip in enumerate(hub.clip_files(outcome.id)):
+            files.append(target / f"{i:03}.mp4")
+            hub.run("open", clip, "--key", hub.owner_key, "-o", files[-1])
+        count = hub_case.count_frames(programs, files)
+        errors = [line for f in files for line in decode_errors(f)]
+        print(f"{outcome.row()}, {len(files)} clips, {count['packets']} in them, {count['missing']} missing, "
+              f"{count['repeated']} repeated, {outcome.reconnects} reconnects, "
+              f"decodes {'clean' if not errors else 'WITH ERRORS'}, sound: {outcome.audio or '-'}", flush=True)
+        self.assertEqual((count["missing"], count["repeated"], outcome.reconnects), (0, 0, 0))
+        self.assertEqual(count["counted"], count["packets"])
+        self.assertGreater(count["packets"], 8 * (SECONDS - 5))
+        self.assertEqual(errors, [])
+        sound = next(words for file, words in FILES.items() if file.startswith(outcome.name))
+        if reader == "lean":  # Only it takes sound.
+            self.assertEqual(outcome.audio, sound or "the camera offers none")
+
+    def test_footage_through_the_lean_reader(self):
+        self.record("lean")
+
+    def test_footage_through_gstreamer(self):
+        self.record("gstreamer")
+
+
+def transcripts():
+    with tarfile.open(TRANSCRIPTS) as tar:
+        return {pathlib.Path(m.name).stem: tar.extractfile(m).read()
+                for m in tar.getmembers() if m.name.startswith("transcripts/") and m.name.endswith(".txt")}
+
+
+def camera_of(name, text):
+    """A camera that gives this answer, byte for byte but for CSeq, and plain ones to everything else."""
+    if b"\n401 " in text or text.startswith(b"RTSP/1.0 401"):
+        return Camera(auth=Auth("hub", "pw", challenge=text))
+    if "_options" in name:
+        return Camera({"OPTIONS": text})
+    if "_setup" in name:
+        return Camera({"SETUP": text})
+    if "_play" in name or name == "bad_rtptime":
+        return Camera({"PLAY": text})
+    if "_teardown" in name:
+        return Camera({"TEARDOWN": text})
+    return Camera({"DESCRIBE": text})
+
+
+@unittest.skipUnless(TRANSCRIPTS.exists(), f"no {TRANSCRIPTS} (set HALFDOOR_FOOTAGE)")
+@unittest.skipIf(shutil.which("ffmpeg") is None, "no ffmpeg to make video with")
+class Transcripts(unittest.TestCase):
+    BATCH = 15
+
+    def serve(self, reader):
+        texts = transcripts()
+        self.assertEqual(len(texts), 43)
+        folder, programs = hub_case.temp_folder(self), hubkit.Programs()
+        # A camera's name has few kinds of letters.
+        names = {name: re.sub("[^a-z0-9]", "-", name.lower()) for name in sorted(texts)}
+        cameras = {names[n]: camera_of(n, t) for n, t in texts.items()}
+        server = OddCameras(cameras)
+        self.addCleanup(server.close)
+        print(f"\ntranscripts, rtsp_reader = \"{reader}\"")
+        todo, recorded = sorted(cameras), 0
+        for i in range(0, len(todo), self.BATCH):
+            batch = todo[i:i + self.BATCH]
+            keys = {n: {"user": '"hub"', "password": '"pw"'} for n in batch if cameras[n].auth}
+            with camera_hub.CameraHub(programs, folder / f"{reader}{i}", {n: server.url(n) for n in batch}, keys=keys,
+                                      extra_config=f'rtsp_reader = "{reader}"\n', seconds=60) as run:
+                outcomes = run.outcomes
+            for name, outcome in sorted(outcomes.items()):
+                print(outcome.row(), flush=True)
+                recorded += outcome.recorded
+                with self.subTest(reader=reader, transcript=name):
+                    if name.replace("-", "_") in UDP_ONLY:
+                        self.assertFalse(outcome.recorded)
+                        self.assertNotEqual(outcome.detail, "")
+                        if reader == "lean":
+                            self.assertEqual((outcome.state, outcome.detail),
+                                             ("refused", "camera does not offer this transport (it wants UDP)"))
+                    else:
+                        self.assertTrue(outcome.recorded, outcome.words())
+                        self.assertEqual(cameras[name].asked[-1], "TEARDOWN")
+        self.assertEqual(recorded, 43 - len(UDP_ONLY))
+
+    def test_transcripts_to_the_lean_reader(self):
+        self.serve("lean")
+
+    def test_transcripts_to_gstreamer(self):
+        self.serve("gstreamer")
+
+
+if __name__ == "__main__":
+    hub_case.main()
