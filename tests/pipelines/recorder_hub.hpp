@@ -206,6 +206,8 @@ struct Found {
     std::vector<clip::ClipSummary> clips;  // in order of time
     std::vector<std::uint64_t> numbers;    // frame counters in order
     std::uint64_t frames = 0;
+    std::uint64_t sound_units = 0;
+    std::vector<Bytes> opened;  // each clip's pieces, put together
     std::vector<std::string> problems;
 };
 
@@ -237,7 +239,10 @@ inline Found open_all(const std::string& data, const CameraId& camera, const sea
                 found.problems.push_back(path + ": piece " + std::to_string(i));
                 continue;
             }
-            said += piece->identity.frames;
+            if (piece->identity.kind == clip::PieceKind::audio)
+                found.sound_units += piece->identity.frames;
+            else
+                said += piece->identity.frames;
             media.insert(media.end(), plain->begin(), plain->end());
         }
         auto facts = mux::probe_bytes(media);
@@ -248,6 +253,7 @@ inline Found open_all(const std::string& data, const CameraId& camera, const sea
         found.frames += facts->frames;
         for (const auto& mark : facts->marks) found.numbers.push_back(mark.number);
         if (reader->summary()) found.clips.push_back(*reader->summary());
+        found.opened.push_back(std::move(media));
     }
     return found;
 }

@@ -123,6 +123,51 @@ TEST_CASE("four cameras, H.264 and H.265: no frame is lost or repeated over clip
     }
 }
 
+TEST_CASE("the sound of four cameras is recorded in time, and its faults cost no picture") {
+    if (!have_programs()) return;
+    const TempFolder folder;
+    const Replay replay(folder, {"--generate",
+                                 "h264:320x240@25:audio=aac,h264:320x240@25:audio=opus,"
+                                 "h264:320x240@25:bframes=2:audio=pcma,h264:320x240@25:audio=pcmu",
+                                 "--fault", "1,audio-stall,6,3", "--fault", "2,audio-end,6",
+                                 "--fault", "4,audio-drift,4,20000"});
+    REQUIRE(replay.urls.size() == 4);
+    RecorderHub hub(folder.path(), program("HALFDOOR_RECORDER"));
+    std::vector<CameraId> cameras;
+    for (const std::string& url : replay.urls)
+        cameras.push_back(
+            hub.add(settings_for(url), static_cast<std::uint8_t>(cameras.size() + 1)));
+    hub.run_for(14);
+    for (const int code : hub.stop_all()) CHECK(code == 0);
+    // Units a second: 1024 samples of 16000 Hz, 20 ms, 1024 samples of 8000 Hz.
+    const double pace[] = {15.6, 50, 7.8, 7.8};
+    const char* codecs[] = {"aac,16000", "opus,48000", "aac,8000", "aac,8000"};
+    for (std::size_t i = 0; i < cameras.size(); ++i) {
+        CAPTURE(i);
+        const Found found = open_all(hub.data(), cameras[i], hub.owner());
+        for (const std::string& p : found.problems) FAIL_CHECK(p);
+        REQUIRE(found.opened.size() >= 2);
+        CHECK(count(found.numbers).lost == 0);
+        CHECK(count(found.numbers).repeated == 0);
+        const double seconds = static_cast<double>(found.frames) / 25;
+        CHECK(seconds > 10);
+        const double heard = i == 0 ? seconds - 3.2 : i == 1 ? 4.5 : seconds - 0.6;
+        CHECK(static_cast<double>(found.sound_units) > heard * pace[i]);
+        write_bytes(folder / "clip.mp4", found.opened[0]);
+        // In the stream's own times: the first second of a session is not evenly spaced.
+        CHECK(run_command("ffmpeg -v error -xerror -i " + (folder / "clip.mp4") +
+                          " -enc_time_base -1 -f null -")
+                  .output == "");
+        const std::string a0 = "-select_streams a:0";
+        CHECK(ffprobe(folder / "clip.mp4", "stream=codec_name,sample_rate", a0) == codecs[i]);
+        // The tone goes on from the first picture to the last, without a hole or a repetition.
+        const auto begin = std::atof(ffprobe(folder / "clip.mp4", "stream=start_time", a0).c_str());
+        CHECK(std::abs(begin) < 0.3);
+        CHECK(hub.said<link::StateChanged>(cameras[i]).back().audio.find(" Hz") !=
+              std::string::npos);
+    }
+}
+
 TEST_CASE("the daemon may go and come again: no frame is lost, the recorder is adopted") {
     if (!have_programs()) return;
     const TempFolder folder;
