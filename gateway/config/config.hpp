@@ -28,7 +28,7 @@ struct HubSettings {
     std::string recorder_program;  // empty: halfdoor-recorder beside halfdoord
     std::string gate_program;      // empty: halfdoor-gate beside halfdoord
     std::string recorder_user;     // empty: halfdoor-recorder, if there is such a user
-    std::uint64_t index_memory_bytes = 32ull
+    std::uint64_t index_memory_bytes = 48ull
                                        << 20;  // caches and write buffers of the index together
 };
 
@@ -38,6 +38,7 @@ struct RetentionSettings {
     std::uint64_t max_bytes = 0;               // of all cameras together
     std::uint64_t camera_max_bytes = 0;        // of each camera that names no limit itself
     std::uint64_t reserve_bytes = 2ull << 30;  // kept free on the disk of the data folder
+    std::uint32_t delete_per_s = 20;           // clips; ten times as many below the reserve
 };
 
 struct CameraSettings {

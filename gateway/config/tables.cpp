@@ -133,6 +133,9 @@ void read_retention(const toml::table* table, int line, Parsed& out) {
     mib(in, "max_mb", 0, retention.max_bytes);
     mib(in, "camera_max_mb", 0, retention.camera_max_bytes);
     mib(in, "reserve_mb", 16, retention.reserve_bytes);
+    std::int64_t per_s = 0;
+    if (in.integer("delete_per_s", per_s, {1, 1000}))
+        retention.delete_per_s = static_cast<std::uint32_t>(per_s);
     in.finish();
 }
 

@@ -10,11 +10,15 @@ namespace hd::daemon {
 
 struct CheckProblem {
     std::string kind, clip, text;
+    bool repaired = false;
 };
 struct CheckState {
     std::string state = "idle";  // idle, running, done
-    std::uint64_t checked = 0, total = 0;
-    std::vector<CheckProblem> problems;
+    std::string level = "size";  // presence, size, hash
+    bool repair = false;
+    std::uint64_t checked = 0, total = 0;  // files; the total is what the index expects
+    std::uint64_t problems_total = 0;
+    std::vector<CheckProblem> problems;  // the first of them
 };
 constexpr std::size_t kMaxCheckProblems = 200;  // docs/protocol.md
 
@@ -29,10 +33,10 @@ class CheckBoard {
         return state_;
     }
     // False if one runs already.
-    bool begin() {
+    bool begin(const std::string& level, bool repair) {
         const std::lock_guard lock(mutex_);
         if (state_.state == "running") return false;
-        state_ = {.state = "running"};
+        state_ = {.state = "running", .level = level, .repair = repair};
         return true;
     }
 

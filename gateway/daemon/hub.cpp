@@ -178,6 +178,7 @@ void Hub::apply_plans() {
     }
     if (config_.retention.max_bytes > 0) limits.max_total_bytes = config_.retention.max_bytes;
     limits.reserve_bytes = config_.retention.reserve_bytes;
+    limits.delete_per_s = config_.retention.delete_per_s;
     (void)inbox_.try_push(std::move(limits));
 }
 

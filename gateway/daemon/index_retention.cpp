@@ -7,8 +7,11 @@
 
 namespace hd::daemon {
 
+using namespace std::chrono_literals;
+
 namespace {
 
+constexpr Micros kSweepPeriod = 500ms;
 // How many clips the planner reads of a camera at a time.
 constexpr std::uint32_t kPage = 200;
 // 9999-12-31T23:59:59.999999Z, the last instant that a window may name.
@@ -85,7 +88,14 @@ void IndexWorker::retention_pass() {
     input.held = [this](const store::ClipRow& row) { return wiring_.holds.held(row); };
     input.now = wiring_.clock.wall();
     input.now_quality = wiring_.clock.quality();
+    // Rows leave the answers no faster than their files leave the disk.
+    if (input.free_bytes >= input.reserve_bytes)
+        input.max_delete =
+            limits_->delete_per_s * static_cast<std::uint32_t>(kRetentionPeriod / 1s);
     const store::RetentionPlan plan = store::plan_retention(input);
+    below_reserve_ = plan.below_reserve;
+    lag_.bytes = plan.lag_bytes;
+    lag_.age = plan.lag_age;
     if (!plan.deletions.empty()) delete_clips(plan);
 }
 
@@ -105,6 +115,18 @@ void IndexWorker::delete_clips(const store::RetentionPlan& plan) {
     log::info("clips.deleted", "count={} bytes={} lag_bytes={}", *marked, plan.bytes,
               plan.lag_bytes);
     sweep_more_ = true;
+}
+
+void IndexWorker::step_sweep() {
+    const BootTime now = wiring_.clock.boot();
+    const std::uint32_t allowed = store::sweep_allowance(
+        now - last_sweep_, limits_ ? limits_->delete_per_s : 1, below_reserve_);
+    // A folder is synced once for all of its files: half a second's worth at a time.
+    if (now - last_sweep_ < kSweepPeriod || allowed == 0) return;
+    last_sweep_ = now;
+    auto swept = store::sweep_garbage(*store_, wiring_.fs, folders_, allowed);
+    if (!swept) complain("index.sweep_failed", swept.error());
+    sweep_more_ = swept && *swept == allowed;
 }
 
 }  // namespace hd::daemon

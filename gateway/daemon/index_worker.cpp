@@ -16,13 +16,11 @@ namespace {
 
 // While nothing is asked of the thread it looks this often for work of its own.
 constexpr std::chrono::milliseconds kIdleWait{200};
-constexpr Micros kRetentionPeriod = 10s;
 constexpr Micros kStatusPeriod = 1s;
 // Lost notices are found at the latest then; a pass over the newest days takes milliseconds.
 constexpr Micros kReconcilePeriod = std::chrono::minutes(10);
 // Files per step of a rebuild or check: about 20 ms, so that notices wait no longer.
 constexpr std::uint32_t kStepFiles = 200;
-constexpr std::uint32_t kSweepFiles = 100;
 
 std::string lock_path(const std::string& runtime, const CameraId& camera) {
     return join(runtime, "recorder-" + to_string(camera) + ".lock");
@@ -54,7 +52,8 @@ IndexWorker::IndexWorker(Token, IndexPlaces places, Wiring wiring,
     // Until run() has compared rows and files, answers may lack what a crash left unfinished.
     wiring_.board.set_index({.rebuilding = true});
     if (report.created || report.rebuild_unfinished) {
-        rebuild_ = std::make_unique<store::Rebuild>(*store_, wiring_.fs, folders_);
+        rebuild_ =
+            std::make_unique<store::Rebuild>(*store_, wiring_.fs, folders_, read_in_parallel());
         log::info("index.rebuild_began", "unfinished={}", report.rebuild_unfinished);
     }
 }
@@ -78,7 +77,7 @@ void IndexWorker::run(std::stop_token stop) {
     reconcile();
     publish_status();
     while (!stop.stop_requested()) {
-        const bool busy = rebuild_ || check_ || sweep_more_;
+        const bool busy = rebuild_ || check_;
         if (auto task = wiring_.inbox.pop(busy ? 0ms : kIdleWait); task) {
             handle(std::move(*task));
             if (wiring_.inbox.size() > 0) continue;  // Notices first.
@@ -101,7 +100,7 @@ void IndexWorker::heal_if_damaged() {
     auto report = store_->start_over(wiring_.clock.wall());
     if (!report) return complain("index.start_over_failed", report.error());
     log::warn("index.damaged", "moved_to={} action=rebuild", report->moved_aside);
-    rebuild_ = std::make_unique<store::Rebuild>(*store_, wiring_.fs, folders_);
+    rebuild_ = std::make_unique<store::Rebuild>(*store_, wiring_.fs, folders_, read_in_parallel());
 }
 
 void IndexWorker::reconcile() {
@@ -237,32 +236,16 @@ void IndexWorker::take(RetentionLimits& limits) {
     next_retention_ = wiring_.clock.boot();
 }
 
-void IndexWorker::take(const ReindexWanted&) {
-    if (!rebuild_) rebuild_ = std::make_unique<store::Rebuild>(*store_, wiring_.fs, folders_);
-    if (auto restarted = rebuild_->restart(); !restarted) {
-        return complain("index.reindex_failed", restarted.error());
-    }
-    log::info("index.rebuild_began", "why=reindex");
-    publish_status();
-}
-
-void IndexWorker::take(const CheckWanted&) {
-    check_ = std::make_unique<store::Check>(
-        *store_, wiring_.fs, folders_,
-        store::CheckOptions{.level = store::CheckLevel::size, .repair = false});
-}
-
 void IndexWorker::background_step() {
     const BootTime now = wiring_.clock.boot();
     if (rebuild_) step_rebuild();
     if (check_) step_check();
+    if (!rebuild_ && !check_) crew_.reset();
     if (now >= next_retention_) {
         next_retention_ = now + kRetentionPeriod;
         retention_pass();
     } else if (sweep_more_) {
-        auto swept = store::sweep_garbage(*store_, wiring_.fs, folders_, kSweepFiles);
-        if (!swept) complain("index.sweep_failed", swept.error());
-        sweep_more_ = swept && *swept == kSweepFiles;
+        step_sweep();
     }
     // Notices were refused: what they said is on the disk.
     const std::uint64_t refused = wiring_.inbox.refused();
@@ -304,31 +287,6 @@ void IndexWorker::step_rebuild() {
     publish_status();
 }
 
-void IndexWorker::step_check() {
-    auto progress = check_->step(kStepFiles);
-    CheckState state{.state = "running"};
-    if (!progress) {
-        state.state = "done";
-        state.problems.push_back({.kind = "damaged", .clip = "", .text = progress.error().what});
-    } else {
-        state.checked = progress->files_seen;
-        state.total = progress->files_seen + progress->days_left;
-        if (progress->done) state.state = "done";
-        for (const store::Finding& finding : check_->findings()) {
-            if (finding.kind == store::FindingKind::unfinished) continue;
-            if (state.problems.size() >= kMaxCheckProblems) break;
-            std::string kind(to_string(finding.kind));
-            std::ranges::replace(kind, ' ', '_');
-            state.problems.push_back({.kind = kind, .clip = finding.path, .text = finding.what});
-        }
-    }
-    if (state.state == "done") {
-        log::info("index.checked", "files={} problems={}", state.checked, state.problems.size());
-        check_.reset();
-    }
-    wiring_.checks.set(std::move(state));
-}
-
 void IndexWorker::publish_status() {
     IndexStatus status;
     const auto complete_from = store_->complete_from();
@@ -336,14 +294,17 @@ void IndexWorker::publish_status() {
     status.complete_from = complete_from.value_or(WallTime{});
     status.rebuild_done = rebuild_progress_.days_total - rebuild_progress_.days_left;
     status.rebuild_total = rebuild_progress_.days_total;
+    lag_.garbage_bytes = 0;
     for (const store::CameraTotals& totals : store_->all_totals()) {
         status.rows += totals.clips + totals.pending_clips;
         status.stored_bytes += totals.bytes + totals.pending_bytes;
+        lag_.garbage_bytes += totals.garbage_bytes;
         status.cameras[totals.camera] = {.clips = totals.clips + totals.pending_clips,
                                          .stored_bytes = totals.bytes + totals.pending_bytes,
                                          .oldest = totals.first,
                                          .newest = totals.last};
     }
+    status.lag = lag_;
     wiring_.board.set_index(std::move(status));
 }
 

@@ -19,6 +19,7 @@
 #include "gateway/daemon/check_board.hpp"
 #include "gateway/daemon/event_outbox.hpp"
 #include "gateway/daemon/hold_board.hpp"
+#include "gateway/daemon/read_crew.hpp"
 #include "gateway/daemon/status_board.hpp"
 #include "index/base/clock.hpp"
 #include "index/store/rebuild.hpp"
@@ -60,9 +61,13 @@ struct RetentionLimits {
     store::CameraLimits others;  // of cameras that left the configuration
     std::optional<std::uint64_t> max_total_bytes;
     std::uint64_t reserve_bytes = 0;
+    std::uint32_t delete_per_s = 20;  // clips; more while the disk is below its reserve
 };
 struct ReindexWanted {};
-struct CheckWanted {};
+struct CheckWanted {
+    store::CheckLevel level = store::CheckLevel::size;
+    bool repair = false;
+};
 
 using IndexTask = std::variant<ClipSeen, ClipDone, RecorderGone, GapSeen, OffsetKnown,
                                RetentionLimits, ReindexWanted, CheckWanted>;
@@ -70,11 +75,12 @@ using IndexTask = std::variant<ClipSeen, ClipDone, RecorderGone, GapSeen, Offset
 // A camera sends two notices a second; 64 cameras while one reconcile takes 30 s.
 constexpr std::size_t kIndexInboxMax = 4096;
 using IndexInbox = BoundedQueue<IndexTask>;
+constexpr Micros kRetentionPeriod = std::chrono::seconds(10);
 
 struct IndexPlaces {
     std::string data_folder;
     std::string runtime_folder;  // where recorders hold their locks
-    std::uint64_t memory_bytes = 32ull << 20;
+    std::uint64_t memory_bytes = 48ull << 20;
 };
 
 class IndexWorker {
@@ -113,7 +119,7 @@ class IndexWorker {
     void take(const OffsetKnown& offset);
     void take(RetentionLimits& limits);
     void take(const ReindexWanted&);
-    void take(const CheckWanted&);
+    void take(const CheckWanted& wanted);
 
     void reconcile();
     void recover(const std::vector<std::string>& parts);
@@ -122,6 +128,8 @@ class IndexWorker {
     void background_step();
     void step_rebuild();
     void step_check();
+    void step_sweep();
+    store::RunJobs read_in_parallel();
     void retention_pass();
     void delete_clips(const store::RetentionPlan& plan);
     void publish_status();
@@ -135,11 +143,16 @@ class IndexWorker {
     std::unique_ptr<store::Store> store_;
 
     // Only the `index` thread.
+    std::unique_ptr<ReadCrew> crew_;  // while a walk runs
     std::unique_ptr<store::Rebuild> rebuild_;
     std::unique_ptr<store::Check> check_;
+    CheckState check_state_;
     std::optional<RetentionLimits> limits_;
     std::map<std::string, store::ClipRow> open_rows_;  // by path; bounded by the cameras
     store::WalkProgress rebuild_progress_;
+    RetentionLag lag_;
+    bool below_reserve_ = false;
+    BootTime last_sweep_{};
     BootTime next_retention_{};
     BootTime next_status_{};
     BootTime next_reconcile_{};

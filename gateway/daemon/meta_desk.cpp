@@ -17,19 +17,6 @@ constexpr std::uint32_t kMaxGaps = 10'000;
 // cameras, for ten hours.
 constexpr std::uint32_t kMaxPending = 5000;
 
-void write_clip(JsonWriter& out, const store::ClipRow& row, std::string_view state) {
-    std::string path = store::clip_path(row);
-    out.begin_object()
-        .field("camera", row.camera)
-        .field("clip", path)
-        .field("begin", row.begin)
-        .field("end", row.end)
-        .field("bytes", row.size_bytes)
-        .field("frames", row.frames)
-        .field("state", state)
-        .end_object();
-}
-
 void write_gap(JsonWriter& out, const store::GapRow& gap) {
     out.begin_object().field("camera", gap.camera).field("begin", gap.begin);
     if (gap.end) out.field("end", *gap.end);
@@ -91,12 +78,12 @@ Result<void> MetaDesk::write_gaps(JsonWriter& out, const store::WindowQuery& que
 }
 
 // Clips whose UTC is not known stand at the end, if what their files say lies in the window.
-Result<void> MetaDesk::write_pending(JsonWriter& out, const store::WindowQuery& query) const {
+Result<void> MetaDesk::add_pending(ClipLines& lines, const store::WindowQuery& query) const {
     HD_ASSIGN(const auto pending, wiring_.store.pending(kMaxPending));
     for (const store::PendingClip& clip : pending) {
         const bool asked = query.cameras.empty() ||
                            std::ranges::find(query.cameras, clip.row.camera) != query.cameras.end();
-        if (asked && clip.row.span().overlaps(query.window)) write_clip(out, clip.row, "pending");
+        if (asked && clip.row.span().overlaps(query.window)) lines.add(clip.row, "pending");
     }
     return {};
 }
@@ -114,13 +101,11 @@ VerbResult MetaDesk::clips(const wire::Request& request) const {
     HD_ASSIGN(query.cameras, cameras_of(words));
     HD_ASSIGN(const auto answer, wiring_.store.window(query));
 
+    ClipLines lines(answer.clips.size());
+    for (const store::ClipRow& row : answer.clips) lines.add(row, row.open ? "open" : "closed");
+    if (answer.next_cursor.empty()) HD_TRY(add_pending(lines, query));
     JsonWriter out;
-    out.begin_object().key("clips").begin_array();
-    for (const store::ClipRow& row : answer.clips) {
-        write_clip(out, row, row.open ? "open" : "closed");
-    }
-    if (answer.next_cursor.empty()) HD_TRY(write_pending(out, query));
-    out.end_array();
+    out.begin_object().key("clips").raw(std::move(lines).take());
     if (gaps && query.cursor.empty()) HD_TRY(write_gaps(out, query));
     if (!answer.next_cursor.empty()) out.field("cursor", answer.next_cursor);
     out.field("complete_from", answer.complete_from.value_or(WallTime{})).end_object();
@@ -183,9 +168,16 @@ VerbResult MetaDesk::clip_read(const wire::Request& request) const {
 VerbResult MetaDesk::check(const wire::Request& request) const {
     JsonFields in(request.body);
     const bool only_look = in.boolean_or("wait", false);
+    const std::string level = in.text_or("level", "size", 16);
+    const bool repair = in.boolean_or("repair", false);
+    if (in.ok() && level != "presence" && level != "size" && level != "hash")
+        in.fail("level", "must be presence, size or hash");
     HD_TRY(in.finish());
-    if (!only_look && wiring_.checks.begin()) {
-        if (!wiring_.inbox.try_push(CheckWanted{})) {
+    if (!only_look && wiring_.checks.begin(level, repair)) {
+        const auto how = level == "presence" ? store::CheckLevel::presence
+                         : level == "hash"   ? store::CheckLevel::hash
+                                             : store::CheckLevel::size;
+        if (!wiring_.inbox.try_push(CheckWanted{.level = how, .repair = repair})) {
             wiring_.checks.set({});
             return Error{ErrorCode::unavailable, "the index is busy: try again"};
         }
@@ -194,8 +186,11 @@ VerbResult MetaDesk::check(const wire::Request& request) const {
     JsonWriter out;
     out.begin_object()
         .field("state", state.state)
+        .field("level", state.level)
+        .field("repair", state.repair)
         .field("checked", state.checked)
         .field("total", state.total)
+        .field("problems_total", state.problems_total)
         .key("problems")
         .begin_array();
     for (const CheckProblem& problem : state.problems) {
@@ -203,6 +198,7 @@ VerbResult MetaDesk::check(const wire::Request& request) const {
             .field("kind", problem.kind)
             .field("clip", problem.clip)
             .field("text", problem.text)
+            .field("repaired", problem.repaired)
             .end_object();
     }
     out.end_array().end_object();

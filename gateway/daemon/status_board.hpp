@@ -41,7 +41,15 @@ struct CameraStock {  // what the index says
     std::optional<WallTime> oldest, newest;
 };
 
+// What retention owes: clips that should be gone by now.
+struct RetentionLag {
+    std::uint64_t bytes = 0;          // over a limit of size or below the reserve
+    Micros age{0};                    // of the oldest clip beyond its limit of age
+    std::uint64_t garbage_bytes = 0;  // out of the index, file not yet unlinked
+};
+
 struct IndexStatus {
+    RetentionLag lag;
     bool rebuilding = false;
     std::uint64_t rows = 0;
     WallTime complete_from{};

@@ -101,6 +101,12 @@ void write_index(JsonWriter& out, const IndexStatus& index) {
         out.field("rebuild_done", index.rebuild_done).field("rebuild_total", index.rebuild_total);
     }
     out.end_object();
+    out.key("retention")
+        .begin_object()
+        .field("lag_bytes", index.lag.bytes)
+        .field("lag_s", index.lag.age.count() / 1'000'000)
+        .field("garbage_bytes", index.lag.garbage_bytes)
+        .end_object();
 }
 
 void write_warning(JsonWriter& out, std::string_view name, std::string_view text) {

@@ -6,6 +6,9 @@
 namespace hd::store {
 namespace {
 
+// A camera makes a clip a minute; an hour without any is a hub that does not record.
+constexpr Micros kTrustedBeyondNewest = std::chrono::hours(1);
+
 // One camera's clips, oldest first, looked at only as far as the plan needs.
 class Queue {
   public:
@@ -60,7 +63,10 @@ class Planning {
   public:
     explicit Planning(const RetentionInput& input) : input_(input) {
         queues_.reserve(input.cameras.size());
-        for (const RetentionCamera& camera : input.cameras) queues_.emplace_back(camera, input);
+        for (const RetentionCamera& camera : input.cameras) {
+            queues_.emplace_back(camera, input);
+            newest_ = std::max(newest_, camera.totals.last);
+        }
     }
 
     RetentionPlan plan() {
@@ -71,6 +77,7 @@ class Planning {
         std::uint64_t free = input_.free_bytes;
         for (const RetentionCamera& camera : input_.cameras) free += camera.totals.garbage_bytes;
         const std::uint64_t lack = free < input_.reserve_bytes ? input_.reserve_bytes - free : 0;
+        plan_.below_reserve = input_.free_bytes < input_.reserve_bytes;
         by_total(DeleteReason::free_space, lack > plan_.bytes ? lack - plan_.bytes : 0);
         return std::move(plan_);
     }
@@ -84,12 +91,15 @@ class Planning {
     }
 
     // Age is the one rule that a wrong clock can turn against all clips at once: it needs a clock
-    // that can be trusted, a "now" that is not before the newest clip, and it takes only a share
-    // in one pass, so that somebody can notice.
+    // that can be trusted and a "now" that is not before the newest clip. A "now" far behind the
+    // newest clip is a hub that was off or a clock that ran ahead: age is counted from that clip
+    // until there are newer ones. And it takes only a share in one pass, so that somebody can
+    // notice.
     void by_age(Queue& q) {
         const CameraLimits& limits = q.camera().limits;
         if (!limits.max_age) return;
         const auto& last = q.camera().totals.last;
+        if (!newest_) return;
         if (input_.now_quality == ClockQuality::unsynchronised || (last && input_.now < *last)) {
             plan_.age_ignored = true;
             return;
@@ -97,10 +107,13 @@ class Planning {
         const auto share = static_cast<std::uint64_t>(static_cast<double>(q.camera().totals.clips) *
                                                       input_.max_delete_share);
         const std::uint64_t most = std::max<std::uint64_t>(1, share);
+        const WallTime now = std::min(input_.now, *newest_ + kTrustedBeyondNewest);
         for (const ClipRow* row = q.front(); row; row = q.front()) {
-            if (input_.now.us - row->end.us <= limits.max_age->count()) return;
+            const Micros over = now - row->end - *limits.max_age;
+            if (over.count() <= 0) return;
             if (full() || q.taken() >= most) {
                 ++plan_.lag_clips;  // at least this one
+                plan_.lag_age = std::max(plan_.lag_age, over);
                 return;
             }
             kill(q, DeleteReason::camera_age);
@@ -111,7 +124,8 @@ class Planning {
         const auto& limit = q.camera().limits.max_bytes;
         if (!limit) return;
         while (q.bytes() > *limit && !full() && q.front()) kill(q, DeleteReason::camera_bytes);
-        if (q.bytes() > *limit) plan_.lag_bytes += q.bytes() - *limit;
+        if (q.bytes() > *limit) camera_lag_ += q.bytes() - *limit;
+        plan_.lag_bytes = std::max(plan_.lag_bytes, camera_lag_);
     }
 
     std::uint64_t over_total() const {
@@ -133,11 +147,14 @@ class Planning {
             freed += oldest->front()->size_bytes;
             kill(*oldest, why);
         }
-        if (freed < bytes) plan_.lag_bytes += bytes - freed;
+        // The same clip may be too much by several limits: the largest lack counts, not the sum.
+        if (freed < bytes) plan_.lag_bytes = std::max(plan_.lag_bytes, bytes - freed);
     }
 
     const RetentionInput& input_;
     std::vector<Queue> queues_;
+    std::optional<WallTime> newest_;  // end of the newest clip of all cameras
+    std::uint64_t camera_lag_ = 0;    // sum over cameras
     RetentionPlan plan_;
 };
 
@@ -155,6 +172,14 @@ std::string_view to_string(DeleteReason r) {
             return "free_space";
     }
     return "unknown";
+}
+
+std::uint32_t sweep_allowance(Micros since_last, std::uint32_t per_s, bool below_reserve) {
+    constexpr std::int64_t kSecondUs = 1'000'000;
+    constexpr std::int64_t kHurry = 10;
+    const std::int64_t us = std::clamp<std::int64_t>(since_last.count(), 0, kSecondUs);
+    const std::int64_t rate = std::int64_t{per_s} * (below_reserve ? kHurry : 1);
+    return static_cast<std::uint32_t>(us * rate / kSecondUs);
 }
 
 RetentionPlan plan_retention(const RetentionInput& input) { return Planning(input).plan(); }

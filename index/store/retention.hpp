@@ -2,7 +2,8 @@
 // garbage (Store::mark_garbage) and sweeps (sweep_garbage).
 //
 // Rules, in this order: a held clip never dies; the newest `keep_clips` of a camera never die; age
-// counts only when the clock can be trusted; deletions are oldest first. At most `max_delete` clips
+// counts only when the clock can be trusted, and at most an hour beyond the newest clip of the hub;
+// deletions are oldest first. At most `max_delete` clips
 // and `max_delete_share` of a camera's clips in one pass, so that a wrong clock, a wrong setting or
 // a burst of new clips never empties the disk.
 #pragma once
@@ -56,9 +57,15 @@ struct RetentionPlan {
     std::uint64_t bytes = 0;          // that they free
     std::uint64_t lag_bytes = 0;      // still over a limit after this plan (more passes, or holds)
     std::uint64_t lag_clips = 0;      // too old after this plan, as far as was looked
+    Micros lag_age{0};                // by how much the oldest of them is too old
+    bool below_reserve = false;       // the disk has less free space than it should: hurry
     bool age_ignored = false;         // the clock cannot be trusted: only sizes counted
 };
 
 RetentionPlan plan_retention(const RetentionInput& input);
+
+// How many files may be unlinked now: `per_s` since the last time (a second of them at most, so
+// that a rest is not followed by a burst), ten times as many while the disk is below its reserve.
+std::uint32_t sweep_allowance(Micros since_last, std::uint32_t per_s, bool below_reserve);
 
 }  // namespace hd::store

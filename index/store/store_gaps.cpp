@@ -43,11 +43,11 @@ Result<bool> Store::Impl::write_gap(GapRow gap, Edit& edit) {
     it->Seek(slice(key.view()));
     HD_ASSIGN(auto there, gap_at(*it, gap.camera));
     if (there && there->begin == gap.begin) {
+        // Told again by an older part of the journal: what is known stays known.
+        if (!gap.end) gap.end = there->end;
         it->Next();
         HD_ASSIGN(const auto next, gap_at(*it, gap.camera));
         if (next) gap.end = std::min(gap.end.value_or(next->begin), next->begin);
-        // Told again by an older part of the journal: what is known stays known.
-        if (!gap.end) gap.end = there->end;
         if (*there == gap) return false;
     } else {
         if (there) gap.end = std::min(gap.end.value_or(there->begin), there->begin);
