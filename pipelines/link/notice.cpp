@@ -165,7 +165,8 @@ struct Encoder {
     }
     void operator()(const Progress& m) const {
         type(Type::progress);
-        for (const std::uint64_t v : {m.frames, m.bytes, m.dropped_frames, m.reconnects})
+        for (const std::uint64_t v :
+             {m.frames, m.bytes, m.dropped_frames, m.reconnects, m.damaged_frames})
             out.u64(v);
         out.i64(m.camera_clock_offset_us);
         out.u8(m.camera_clock_known ? 1 : 0);
@@ -181,7 +182,6 @@ struct Encoder {
         put_text(out, m.element);
         put_texts(out, m.failed);
     }
-    void operator()(const Farewell& m) const {
     void operator()(const WallsReport& m) const {
         type(Type::walls_report);
         HD_CHECK(m.walls.size() <= kMaxWalls);
@@ -192,6 +192,7 @@ struct Encoder {
             put_text(out, wall.detail);
         }
     }
+    void operator()(const Farewell& m) const {
         type(Type::farewell);
         put_text(out, m.why);
     }
@@ -267,7 +268,9 @@ GapChanged get_gap(ByteReader& in) {
 
 Progress get_progress(ByteReader& in) {
     Progress m;
-    for (std::uint64_t* v : {&m.frames, &m.bytes, &m.dropped_frames, &m.reconnects}) *v = in.u64();
+    for (std::uint64_t* v :
+         {&m.frames, &m.bytes, &m.dropped_frames, &m.reconnects, &m.damaged_frames})
+        *v = in.u64();
     m.camera_clock_offset_us = in.i64();
     m.camera_clock_known = get_bool(in);
     m.queue_bytes_max = in.u32();
@@ -286,9 +289,6 @@ EncoderReport get_encoder_report(ByteReader& in) {
     return m;
 }
 
-EncoderGrant get_encoder_grant(ByteReader& in) {
-    EncoderGrant m;
-    m.elements = get_texts(in);
 WallsReport get_walls(ByteReader& in) {
     WallsReport m;
     const std::size_t count = in.u8();
@@ -303,6 +303,9 @@ WallsReport get_walls(ByteReader& in) {
     return m;
 }
 
+EncoderGrant get_encoder_grant(ByteReader& in) {
+    EncoderGrant m;
+    m.elements = get_texts(in);
     m.why = get_text(in);
     return m;
 }
@@ -345,11 +348,11 @@ Result<Message> decode_body(ByteReader& in, std::uint8_t type) {
             return whole(in, "farewell", Farewell{get_text(in)});
         case Type::encoder_report:
             return whole(in, "encoder_report", get_encoder_report(in));
+        case Type::walls_report:
+            return whole(in, "walls_report", get_walls(in));
         case Type::encoder_grant:
             return whole(in, "encoder_grant", get_encoder_grant(in));
         case Type::new_settings:
-        case Type::walls_report:
-            return whole(in, "walls_report", get_walls(in));
             return get_settings(in);
         case Type::stop:
             return whole(in, "stop", Stop{get_text(in)});

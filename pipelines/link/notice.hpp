@@ -70,6 +70,7 @@ struct GapChanged {
 };
 struct Progress {  // every 5 s: counters since the start of the recorder
     std::uint64_t frames = 0, bytes = 0, dropped_frames = 0, reconnects = 0;
+    std::uint64_t damaged_frames = 0;  // left out: the camera or the network lost a part
     std::int64_t camera_clock_offset_us = 0;
     bool camera_clock_known = false;
     std::uint32_t queue_bytes_max = 0;
@@ -87,11 +88,11 @@ struct EncoderReport {
     std::vector<std::string> failed;      // elements that failed here while they encoded
     bool operator==(const EncoderReport&) const = default;
 };
-struct Farewell {
 // What the recorder itself gave up, by the kernel's word: after Hello, and once it is confined.
 struct WallsReport {
     std::vector<Wall> walls;
 };
+struct Farewell {
     std::string why;
 };  // last packet of an orderly end
 

@@ -215,10 +215,12 @@ void Recorder::say_progress() {
                      .bytes = stats.bytes,
                      .dropped_frames = stats.refused_frames,
                      .reconnects = work_->sessions > 0 ? work_->sessions - 1 : 0,
+                     .damaged_frames = work_->damaged_before,
                      .queue_bytes_max = static_cast<std::uint32_t>(
                          std::min<std::uint64_t>(stats.bytes_queued_max, UINT32_MAX)),
                      .sync_ms_max = work_->queue.sync_ms_max()};
     if (work_->camera) {
+        p.damaged_frames += work_->camera->source->stats().unusable_frames;
         if (const auto clock = work_->camera->source->stats().camera_clock) {
             p.camera_clock_known = true;
             p.camera_clock_offset_us = clock->offset.count();

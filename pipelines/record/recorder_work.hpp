@@ -35,9 +35,10 @@ struct Recorder::Work {
 
     std::optional<CameraSession> camera;
     BootTime retry_at{};
-    unsigned failures = 0;       // sessions in a row without a frame
-    std::uint64_t sessions = 0;  // since the start
-    bool disk_problem = false;   // until a piece of a later clip is durable
+    unsigned failures = 0;             // sessions in a row without a frame
+    std::uint64_t sessions = 0;        // since the start
+    std::uint64_t damaged_before = 0;  // frames, in the sessions that have ended
+    bool disk_problem = false;         // until a piece of a later clip is durable
 };
 
 }  // namespace hd::record

@@ -85,7 +85,7 @@ std::vector<Message> one_of_each() {
         PieceDurable{"a/b.clip.part", {filled<16>(1)}, 4, 5, BootTime{6}, WallTime{7}, 8},
         ClipFinished{"a/b.clip", some_summary()},
         GapChanged{true, stamp, journal::GapCause::stalled, "quiet"},
-        Progress{1, 2, 3, 4, -5, true, 6, 7},
+        Progress{1, 2, 3, 4, 8, -5, true, 6, 7},
         Farewell{"asked to end"},
         NewSettings{some_settings()},
         Stop{"disabled by the owner"},
