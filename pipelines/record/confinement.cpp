@@ -159,6 +159,8 @@ Result<std::vector<Wall>> confine(const link::RecorderSettings& settings) {
     HD_TRY(fs.make_folders(rights.files.list.front(), kFolderMode));
     if (auto journal = fs.open_append(rights.files.write.front()); !journal) return journal.error();
 
+    // GLib's sockets ask the desktop's settings for a proxy; there is none for cameras.
+    ::setenv("GSETTINGS_BACKEND", "memory", 1);
     // A camera that turns out to need GStreamer later finds its plugins listed: the list is made
     // now if there is none yet.
     const auto reader = ingest::choose_reader(settings);

@@ -1,0 +1,167 @@
+// A recorder that was taken over: it records like halfdoor-recorder, behind the same walls, and
+// meanwhile does what <runtime>/attack-<camera id> told it before it was confined, one line each.
+// For test_hub_walls.py; never installed.
+#include <atomic>
+#include <csignal>
+#include <fstream>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <vector>
+
+#include <arpa/inet.h>
+#include <dirent.h>
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/ptrace.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "index/base/log.hpp"
+#include "pipelines/record/confinement.hpp"
+#include "pipelines/record/recorder.hpp"
+
+namespace {
+
+using namespace hd;
+
+std::atomic<bool> g_stop{false};
+void on_signal(int) { g_stop = true; }
+
+std::string outcome(bool done) {
+    if (done) return "done";
+    const char* name = ::strerrorname_np(errno);
+    return name != nullptr ? name : "failed";
+}
+
+std::string open_file(const std::string& path, int flags) {
+    return outcome(static_cast<bool>(Fd(::open(path.c_str(), flags, 0600))));
+}
+
+std::string list_folder(const std::string& path) {
+    DIR* dir = ::opendir(path.c_str());
+    const std::string out = outcome(dir != nullptr);
+    if (dir != nullptr) ::closedir(dir);
+    return out;
+}
+
+// "HOST PORT" of IPv4.
+std::string use_socket(const std::string& target, int type, bool listen) {
+    const auto space = target.find(' ');
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_port = htons(static_cast<std::uint16_t>(std::stoi(target.substr(space + 1))));
+    ::inet_pton(AF_INET, target.substr(0, space).c_str(), &address.sin_addr);
+    const Fd fd(::socket(AF_INET, type | SOCK_CLOEXEC, 0));
+    if (!fd) return outcome(false);
+    const auto* where = reinterpret_cast<const sockaddr*>(&address);
+    if (listen)
+        return outcome(::bind(fd.get(), where, sizeof address) == 0 && ::listen(fd.get(), 1) == 0);
+    return outcome(::connect(fd.get(), where, sizeof address) == 0);
+}
+
+std::string start_program() {
+    ::execl("/bin/true", "true", nullptr);
+    return outcome(false);
+}
+
+std::string fork_child() {
+    const pid_t pid = ::fork();
+    if (pid == 0) ::_exit(0);
+    return outcome(pid > 0);
+}
+
+[[noreturn]] void leak() {
+    constexpr std::size_t kStep = 4 << 20;
+    std::vector<std::vector<char>> all;
+    while (true) {
+        all.emplace_back(kStep, 'x');
+        std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    }
+}
+
+std::string attack(const std::string& verb, const std::string& rest) {
+    if (verb == "read") return open_file(rest, O_RDONLY | O_CLOEXEC);
+    if (verb == "write") return open_file(rest, O_WRONLY | O_CREAT | O_CLOEXEC);
+    if (verb == "append") return open_file(rest, O_WRONLY | O_APPEND | O_CLOEXEC);
+    if (verb == "list") return list_folder(rest);
+    if (verb == "unlink") return outcome(::unlink(rest.c_str()) == 0);
+    if (verb == "tcp") return use_socket(rest, SOCK_STREAM, false);
+    if (verb == "udp") return use_socket(rest, SOCK_DGRAM, false);
+    if (verb == "listen") return use_socket(rest, SOCK_STREAM, true);
+    if (verb == "raw") return outcome(static_cast<bool>(Fd(::socket(AF_PACKET, SOCK_RAW, 0))));
+    if (verb == "signal") return outcome(::kill(std::stoi(rest), 0) == 0);
+    if (verb == "fork") return fork_child();
+    if (verb == "execve") return start_program();
+    if (verb == "ptrace") return outcome(::ptrace(PTRACE_ATTACH, std::stoi(rest), 0, 0) == 0);
+    if (verb == "become_root") return outcome(::setresuid(0, 0, 0) == 0);
+    if (verb == "abort") ::raise(SIGSEGV);
+    if (verb == "leak") leak();
+    if (verb == "spin")
+        while (true) std::atomic_signal_fence(std::memory_order_seq_cst);
+    if (verb == "wait") std::this_thread::sleep_for(std::chrono::milliseconds(std::stoi(rest)));
+    return "done";
+}
+
+// What a camera's bytes that took over the reader would do: in its process, on a thread of it.
+class TakenOver final : public ingest::Source {
+  public:
+    TakenOver(std::unique_ptr<ingest::Source> source, std::vector<std::string> lines)
+        : source_(std::move(source)), lines_(std::move(lines)) {}
+    Result<void> start() override {
+        HD_TRY(source_->start());
+        std::thread([lines = lines_] {
+            for (const std::string& line : lines) {
+                const auto space = std::min(line.find(' '), line.size());
+                const std::string rest = line.substr(std::min(space + 1, line.size()));
+                log::warn("attack.begins", "what=\"{}\"", line);
+                log::warn("attack.result", "what=\"{}\" outcome={}", line,
+                          attack(line.substr(0, space), rest));
+            }
+        }).detach();
+        return {};
+    }
+    Result<void> stop(BootTime deadline) override { return source_->stop(deadline); }
+    ingest::SourceStats stats() const override { return source_->stats(); }
+
+  private:
+    std::unique_ptr<ingest::Source> source_;
+    const std::vector<std::string> lines_;
+};
+
+std::vector<std::string> read_lines(const std::string& path) {
+    std::vector<std::string> out;
+    std::ifstream file(path);
+    for (std::string line; std::getline(file, line);) out.push_back(line);
+    return out;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    if (argc != 5 || argv[1] != std::string_view("--link")) return 2;
+    const std::string link = argv[2], id = argv[4];
+    const auto lines = read_lines(join(parent_folder(link), "attack-" + id));
+    std::vector<Wall> walls = record::leave_privileges();
+    std::signal(SIGTERM, on_signal);
+    std::signal(SIGPIPE, SIG_IGN);
+    const auto camera = parse_id<CameraId>(id, "--camera");
+    if (!camera) return 2;
+    log::set_program("taken-over " + id.substr(0, 8));
+    record::Recorder recorder(
+        {.link_path = link, .camera = *camera},
+        {.fs = real_file_system(),
+         .clock = system_clock(),
+         .make_source =
+             [&](const link::RecorderSettings& settings, Clock& clock, ingest::Ingress& ingress,
+                 std::shared_ptr<ingest::EncoderDesk> desk) {
+                 return std::make_unique<TakenOver>(
+                     ingest::make_rtsp_source(settings, clock, ingress, std::move(desk)), lines);
+             },
+         .confine = record::confine,
+         .walls = std::move(walls)});
+    if (!recorder.take_lock()) return static_cast<int>(record::Ended::already);
+    const auto ended = recorder.run(g_stop);
+    ::_exit(static_cast<int>(ended));
+}
