@@ -52,6 +52,7 @@ constexpr const char* kAllowed[] = {
     "futex", "futex_waitv", "set_robust_list", "get_robust_list", "rseq", "set_tid_address",
     "sched_yield", "sched_getaffinity", "sched_setaffinity", "sched_getparam", "sched_getscheduler",
     "sched_getattr", "sched_get_priority_max", "sched_get_priority_min", "getpriority", "getcpu",
+    "sched_setscheduler", "sched_setparam",  // libzmq sets the policy that a thread has anyway
     "arch_prctl", "exit", "exit_group",
     // signals to itself
     "rt_sigaction", "rt_sigprocmask", "rt_sigreturn", "rt_sigpending", "rt_sigsuspend",
