@@ -23,7 +23,14 @@ constexpr std::size_t kPackTarget = wire::kMaxChunkBytes - 64 * 1024;
 constexpr Micros kTimeBudget = std::chrono::milliseconds(60);
 constexpr std::uint32_t kClipsPerLook = 256;
 
+// Sound stands behind the piece of video that it was written with, and may be as much older than
+// that as the recorder allows: a number that is missing would end a stretch.
+constexpr Micros kSoundSlack = std::chrono::seconds(1);
+
 bool in_window(const clip::PieceIdentity& piece, TimeSpan window) {
+    if (piece.kind == clip::PieceKind::audio)
+        return TimeSpan{piece.utc_begin - kSoundSlack, piece.utc_end + kSoundSlack}.overlaps(
+            window);
     return piece.kind == clip::PieceKind::init ||
            TimeSpan{piece.utc_begin, piece.utc_end}.overlaps(window);
 }

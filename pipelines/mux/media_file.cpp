@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "pipelines/mux/av_handles.hpp"
+#include "pipelines/mux/memory_input.hpp"
 #include "pipelines/mux/nal.hpp"
 #include "pipelines/mux/probe.hpp"
 #include "pipelines/mux/raw_stream.hpp"
@@ -14,40 +15,6 @@ namespace hd::mux {
 namespace {
 
 constexpr AVRational kMicros{1, 1'000'000};
-constexpr int kReadBufferBytes = 64 * 1024;
-
-// Bytes in memory as a file that libav can read and seek in.
-class MemoryInput {
-  public:
-    explicit MemoryInput(ByteView bytes) : bytes_(bytes) {}
-    AvIo open() {
-        auto* buffer = static_cast<unsigned char*>(av_malloc(kReadBufferBytes));
-        return AvIo{avio_alloc_context(buffer, kReadBufferBytes, 0, this, &read, nullptr, &seek)};
-    }
-
-  private:
-    static int read(void* self, std::uint8_t* out, int size) {
-        auto& in = *static_cast<MemoryInput*>(self);
-        const std::size_t n = std::min(static_cast<std::size_t>(size), in.bytes_.size() - in.at_);
-        if (n == 0) return AVERROR_EOF;
-        std::memcpy(out, in.bytes_.data() + in.at_, n);
-        in.at_ += n;
-        return static_cast<int>(n);
-    }
-    static std::int64_t seek(void* self, std::int64_t offset, int whence) {
-        auto& in = *static_cast<MemoryInput*>(self);
-        const auto size = static_cast<std::int64_t>(in.bytes_.size());
-        if (whence == AVSEEK_SIZE) return size;
-        std::int64_t base = 0;
-        if (whence == SEEK_CUR) base = static_cast<std::int64_t>(in.at_);
-        if (whence == SEEK_END) base = size;
-        if (base + offset < 0 || base + offset > size) return AVERROR(EINVAL);
-        in.at_ = static_cast<std::size_t>(base + offset);
-        return base + offset;
-    }
-    ByteView bytes_;
-    std::size_t at_ = 0;
-};
 
 Micros to_micros(std::int64_t ticks, AVRational base) {
     return Micros(av_rescale_q(ticks, base, kMicros));

@@ -10,6 +10,7 @@
 #include "index/base/files.hpp"
 #include "pipelines/mux/av_handles.hpp"
 #include "pipelines/mux/media_file.hpp"
+#include "pipelines/mux/sound.hpp"
 
 namespace hd::mux {
 namespace {
@@ -22,6 +23,7 @@ using AvFileIo = std::unique_ptr<AVIOContext, AvIoClose>;
 struct Chosen {
     std::vector<OwnedSample> samples;  // in decode order, times of the clip
     Micros show_from{0};
+    std::vector<SoundUnit> sound;
 };
 
 // The whole clip's samples: a clip is at most 120 s, and its bytes are in memory already. Times as
@@ -81,14 +83,20 @@ class AvMp4Export final : public Mp4Export {
         if (track_ && *track_ != file->track())
             return Error{ErrorCode::invalid,
                          "the camera's codec parameters changed: one track cannot hold both"};
+        HD_ASSIGN(auto sound, read_sound(fragmented));
+        if (track_ && sound && !(sound_ && same_sound(*sound_, *sound->parameters)))
+            return Error{ErrorCode::invalid,
+                         "the camera's sound changed: one track cannot hold both"};
         const std::size_t read = all.size();
         Chosen chosen = choose(std::move(all), part);
         report_.dropped_frames += read - chosen.samples.size();
         if (chosen.samples.empty()) return {};
         if (!track_) {
+            if (sound) sound_ = std::move(sound->parameters);
             HD_TRY(open_output(file->track()));
             track_ = file->track();
         }
+        if (sound) choose_sound(*sound, chosen, part);
         return write_clip(chosen);
     }
 
@@ -125,6 +133,13 @@ class AvMp4Export final : public Mp4Export {
         if (!stream || !packet_) return Error{ErrorCode::exhausted, "mp4 writer: no memory"};
         HD_TRY(set_parameters(*stream->codecpar, track));
         stream->time_base = {1, 1'000'000};
+        if (sound_) {
+            AVStream* second = avformat_new_stream(out_.get(), nullptr);
+            if (!second || avcodec_parameters_copy(second->codecpar, sound_.get()) < 0)
+                return Error{ErrorCode::exhausted, "mp4 writer: no memory"};
+            second->codecpar->codec_tag = 0;
+            second->time_base = {1, second->codecpar->sample_rate};
+        }
         AvOptions options;
         options.set("movflags", "faststart");
         options.set("video_track_timescale", "1000000");
@@ -148,6 +163,41 @@ class AvMp4Export final : public Mp4Export {
         return {};
     }
 
+    // What is heard while the chosen pictures are shown; nothing from before what was asked for.
+    void choose_sound(Sound& sound, Chosen& chosen, Part part) const {
+        const bool first = report_.frames == 0;
+        Micros end{0};
+        for (const OwnedSample& s : chosen.samples) end = std::max(end, s.pts + s.duration);
+        end = std::min(end, part.to);
+        for (SoundUnit& unit : sound.units)
+            if (unit.pts < end && (!first || unit.pts >= chosen.show_from))
+                chosen.sound.push_back(std::move(unit));
+    }
+
+    // Those that begin before `until`, with their times in the file.
+    Result<void> write_sound(const Chosen& chosen, std::size_t& next, Micros shift, Micros until) {
+        for (; next < chosen.sound.size() && chosen.sound[next].pts + shift < until; ++next) {
+            const SoundUnit& unit = chosen.sound[next];
+            // Heard before the cut between two clips, and perhaps written already.
+            if (unit.pts + shift <= last_sound_) continue;
+            last_sound_ = unit.pts + shift;
+            const AVRational ticks{1, sound_->sample_rate};
+            AVPacket* p = packet_.get();
+            p->data = const_cast<std::uint8_t*>(unit.bytes->data());
+            p->size = static_cast<int>(unit.bytes->size());
+            p->stream_index = 1;
+            p->pts = p->dts = av_rescale_q(last_sound_.count(), {1, 1'000'000}, ticks);
+            p->duration = av_rescale_q(unit.duration.count(), {1, 1'000'000}, ticks);
+            p->flags = AV_PKT_FLAG_KEY;
+            const int rc = av_write_frame(out_.get(), p);
+            p->data = nullptr;
+            p->size = 0;
+            if (rc < 0) return av_error(rc, "mp4 sound");
+            ++report_.sound_units;
+        }
+        return {};
+    }
+
     Result<void> write_clip(const Chosen& chosen) {
         const bool first = report_.frames == 0;
         // The first clip: what is shown first gets time 0, and what is before it a negative one,
@@ -155,7 +205,9 @@ class AvMp4Export final : public Mp4Export {
         Micros shift = first ? -chosen.show_from : shown_end_ - chosen.samples.front().pts;
         if (!first && chosen.samples.front().dts + shift <= last_dts_)
             shift = last_dts_ + Micros(1) - chosen.samples.front().dts;
+        std::size_t next_sound = 0;
         for (const OwnedSample& s : chosen.samples) {
+            HD_TRY(write_sound(chosen, next_sound, shift, s.dts + shift));
             AVPacket* p = packet_.get();
             p->data = const_cast<std::uint8_t*>(s.bytes->data());
             p->size = static_cast<int>(s.bytes->size());
@@ -175,7 +227,7 @@ class AvMp4Export final : public Mp4Export {
             p->size = 0;
             if (rc < 0) return av_error(rc, "mp4 sample");
         }
-        return {};
+        return write_sound(chosen, next_sound, shift, Micros::max());
     }
 
     std::string path_;
@@ -184,6 +236,8 @@ class AvMp4Export final : public Mp4Export {
     AvOutput out_;  // refers to io_: goes first
     AvPacket packet_;
     std::optional<VideoTrack> track_;
+    AvParameters sound_;
+    Micros last_sound_{-1};
     Micros last_dts_{0};
     Micros shown_end_{0};
     ExportReport report_;

@@ -1,5 +1,5 @@
 // Writes one plain MP4 (index in front, plays everywhere) of the opened pieces of one or more
-// clips. Nothing is decoded or encoded again.
+// clips, with their sound if it is among the pieces. Nothing is decoded or encoded again.
 #pragma once
 
 #include <memory>
@@ -15,6 +15,7 @@ namespace hd::mux {
 struct ExportReport {
     std::uint64_t frames = 0;          // in the file
     std::uint64_t hidden_frames = 0;   // of them before the shown part: needed for decoding
+    std::uint64_t sound_units = 0;     // of sound, in the file
     std::uint64_t dropped_frames = 0;  // before the first key frame of a clip, or after `to`
     Micros shown{0};                   // what a player shows
     std::uint64_t size_bytes = 0;
@@ -37,8 +38,8 @@ class Mp4Export {
     };
     // `fragmented` is the clip's init piece and then any run of its media pieces, put together.
     // Clips follow each other without a break, whatever the time between them. invalid: the codec
-    // parameters differ from those of the clips before, so that one track cannot hold both: begin
-    // another file for this one and the rest.
+    // parameters differ from those of the clips before, so that one track cannot hold both, or the
+    // first ones had no sound: begin another file for this one and the rest.
     virtual Result<void> add_clip(ByteView fragmented, Part part) = 0;
 
     // Index to the front, fsync. Once.

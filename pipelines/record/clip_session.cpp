@@ -189,7 +189,8 @@ Result<void> ClipSession::open_clip(const ingest::Frame& first) {
 }
 
 // The newest frame goes to the writer, now that it is known how long it lasts.
-Result<void> ClipSession::settle_pending(std::optional<BootTime> next_dts) {
+Result<void> ClipSession::settle_pending(std::optional<BootTime> next_dts,
+                                         std::optional<BootTime> now) {
     Clip& c = *clip_;
     if (!c.pending) return {};
     const ingest::Frame frame = std::move(*c.pending);
@@ -199,7 +200,10 @@ Result<void> ClipSession::settle_pending(std::optional<BootTime> next_dts) {
     if (next_dts) c.usual_duration = duration;
     c.piece_begin = std::min(c.piece_begin, frame.pts);
     // No clip claims more than the longest clip, even if its last picture stood for long.
-    const BootTime latest = c.cut.begin + clip::kMaxClipLength;
+    BootTime latest = c.cut.begin + clip::kMaxClipLength;
+    // Nor does the last picture stand beyond the present: what comes next begins then at the
+    // latest.
+    if (now) latest = std::min(latest, std::max(*now, frame.pts + Micros(1)));
     c.piece_end = std::min(std::max(c.piece_end, frame.pts + duration), latest);
     last_end_ = std::max(last_end_.value_or(c.piece_end), c.piece_end);
     return c.writer->add({.bytes = frame.bytes,
@@ -245,7 +249,9 @@ Result<void> ClipSession::close_piece() {
 Result<void> ClipSession::close_audio() {
     Clip& c = *clip_;
     const BootTime zero = c.header.boot_begin;
-    const auto units = audio_.take(zero - mux::kAudioPreroll, c.piece_end);
+    // What is older than that is of no picture near it; see kSoundSlack of the daemon's header
+    // desk.
+    const auto units = audio_.take(std::max(zero, c.piece_begin) - mux::kAudioPreroll, c.piece_end);
     if (units.empty() || !c.audio || c.audio != audio_.track()) return {};
     std::vector<mux::AudioSample> samples;
     samples.reserve(units.size());
@@ -287,9 +293,10 @@ Result<void> ClipSession::close_clip(clip::EndReason reason, std::string_view de
     return done;
 }
 
-Result<void> ClipSession::end(clip::EndReason reason, std::string_view detail) {
+Result<void> ClipSession::end(clip::EndReason reason, std::string_view detail,
+                              std::optional<BootTime> now) {
     if (!clip_) return {};
-    auto settled = settle_pending(std::nullopt);
+    auto settled = settle_pending(std::nullopt, now);
     auto closed = close_clip(reason, detail);
     return settled ? closed : settled;
 }

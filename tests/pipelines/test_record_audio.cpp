@@ -8,6 +8,7 @@
 #include "index/seal/seal.hpp"
 #include "pipelines/mux/audio_transcoder.hpp"
 #include "pipelines/mux/media_file.hpp"
+#include "pipelines/mux/mp4_export.hpp"
 #include "tests/pipelines/media_tools.hpp"
 #include "tests/pipelines/record_tools.hpp"
 
@@ -251,6 +252,23 @@ TEST_CASE("G.711 becomes AAC in the same time; the clip plays, with and without 
                                   " -map 0:a -af atrim=1:9,volumedetect -f null - 2>&1");
     CHECK(level.output.find("max_volume: -") != std::string::npos);
     CHECK(level.output.find("max_volume: -9") == std::string::npos);
+    // The owner's export has both; a release without sound shows no trace of it.
+    const auto exported = [&](const std::string& name, bool with_sound, mux::Mp4Export::Part part) {
+        auto made = mux::Mp4Export::begin(folder / name);
+        REQUIRE(made.ok());
+        REQUIRE((*made)->add_clip(b.opened(ClipId{{1}}, with_sound), part).ok());
+        const auto report = (*made)->finish();
+        REQUIRE(report.ok());
+        CHECK(decode_errors(folder / name) == "");
+        return *report;
+    };
+    CHECK(exported("both.mp4", true, {}).sound_units >= 75);
+    CHECK(exported("part.mp4", true, {.from = 3s, .to = 5s}).sound_units <= 16);
+    CHECK(exported("picture.mp4", false, {}).sound_units == 0);
+    CHECK(ffprobe(folder / "both.mp4", "format=nb_streams") == "2");
+    CHECK(ffprobe(folder / "picture.mp4", "format=nb_streams") == "1");
+    const std::string length = ffprobe(folder / "part.mp4", "format=duration");
+    CHECK(std::abs(std::atof(length.c_str()) - 2) < 0.2);
     const std::string begin = ffprobe(whole, "stream=start_time", "-select_streams a:0");
     CHECK(std::abs(std::atof(begin.c_str())) < 0.15);
 }

@@ -102,6 +102,8 @@ PieceChoice choose_pieces(const std::vector<clip::PieceEntry>& table, TimeSpan w
     PieceChoice out;
     for (std::size_t i = 0; i < table.size(); ++i) {
         const clip::PieceIdentity& piece = table[i].identity;
+        // The sound of a piece of video stands behind it.
+        if (piece.kind == clip::PieceKind::audio && out.last == i) out.last = i + 1;
         if (piece.kind != clip::PieceKind::video || piece.utc_begin >= window.end) continue;
         const bool key = piece.start != clip::PieceStart::none;
         if (!out.any || (key && piece.utc_begin <= window.begin)) out.first = i;
@@ -120,10 +122,8 @@ Result<bool> add_clip(const std::string& path, const ListedClip& listed, TimeSpa
     if (!choice.any) return false;
     Bytes fragmented;
     for (std::size_t i = 0; i < table.size(); ++i) {
-        const auto kind = table[i].identity.kind;
-        const bool wanted = kind == clip::PieceKind::init || (kind == clip::PieceKind::video &&
-                                                              i >= choice.first && i < choice.last);
-        if (!wanted) continue;
+        const bool init = table[i].identity.kind == clip::PieceKind::init;
+        if (!init && (i < choice.first || i >= choice.last)) continue;
         auto piece = reader->read_piece(i);
         if (!piece) return piece.error().in(listed.path);
         auto plain = open_piece(reader->header_bytes(), *piece, identities);

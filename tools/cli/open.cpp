@@ -65,7 +65,6 @@ Result<OpenedClip> open_clip_file(const std::string& path,
     for (std::size_t i = 0; i < reader->table().size(); ++i) {
         auto piece = reader->read_piece(i);
         if (!piece) return piece.error().in(path);
-        if (piece->identity.kind == clip::PieceKind::audio) continue;
         auto plain = open_piece(reader->header_bytes(), *piece, identities);
         if (!plain) return plain.error().in(path);
         out.fragmented.insert(out.fragmented.end(), plain->begin(), plain->end());
