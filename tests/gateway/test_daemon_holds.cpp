@@ -48,6 +48,7 @@ struct Desk {
 };
 
 struct Hub {
+    Hub() { REQUIRE(fs.make_folders("/data", 0700).ok()); }
     test::MemoryFileSystem fs;
     test::FakeClock clock{kNow};
 };

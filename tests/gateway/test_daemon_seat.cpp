@@ -6,6 +6,7 @@
 using namespace hd;
 using daemon::CameraSeat;
 using daemon::SeatAct;
+using daemon::StartGate;
 using namespace std::chrono_literals;
 
 namespace {
