@@ -38,11 +38,20 @@ bool JournalKeeper::is_after(const Stamp& a, const Stamp& b) const {
 }
 
 void JournalKeeper::take_gap(const journal::GapBegan& gap) {
-    if (!open_) open_ = Open{.first = gap.when, .cause = gap.cause};
-    if (is_after(open_->first, gap.when))
+    if (!open_) open_ = Open{.first = gap.when, .since = gap.when, .cause = gap.cause};
+    if (is_after(open_->first, gap.when)) {
         open_->first = gap.when;  // Something was lost after all; the cause is the later one's.
-    else
+    } else {
+        open_->since = gap.when;
         open_->cause = gap.cause;
+    }
+}
+
+// The open gap has this cause from now on: never from before its own begin, which a last picture
+// may put a moment ahead of us.
+Result<void> JournalKeeper::change_cause(const Stamp& now, GapCause cause,
+                                         const std::string& detail) {
+    return begin_gap(open_ && is_after(open_->since, now) ? open_->since : now, cause, detail);
 }
 
 void JournalKeeper::take(const CameraRecord& record) {
@@ -90,7 +99,7 @@ Result<void> JournalKeeper::configured(const Stamp& now, const std::string& name
     HD_TRY(write(journal::Configured{.when = now, .camera = camera_, .name = name}));
     if (first) return begin_gap(now, GapCause::restart, "not recorded before");
     if (again && open_ && open_->cause == GapCause::disabled)
-        return begin_gap(now, GapCause::restart, "enabled again");
+        return change_cause(now, GapCause::restart, "enabled again");
     return {};
 }
 
@@ -99,7 +108,7 @@ Result<void> JournalKeeper::disabled(const Stamp& now) {
     if (disabled_ || name_.empty()) return {};
     HD_TRY(write(journal::Disabled{.when = now}));
     if (open_ && open_->cause == GapCause::disabled) return {};
-    return begin_gap(now, GapCause::disabled, "disabled by the owner");
+    return change_cause(now, GapCause::disabled, "disabled by the owner");
 }
 
 Result<void> JournalKeeper::video_ended(const std::optional<VideoSpan>& newest, GapCause cause,
@@ -117,10 +126,9 @@ Result<void> JournalKeeper::video_ended(const std::optional<VideoSpan>& newest, 
         marks_.push_back({.open = false, .when = newest->begin, .cause = cause, .detail = {}});
         return begin_gap(newest->end, cause, detail);
     }
-    // The power took the end of a clip that a failing disk had not made durable. (What is further
-    // away is not the video before this gap: somebody deleted that.)
+    // The power took the end of a clip that a failing disk had not made durable.
     const Stamp first = open_->first;
-    if (newest->end.boot == first.boot && newest->end.at < first.at &&
+    if (newest->unfinished && newest->end.boot == first.boot && newest->end.at < first.at &&
         first.at - newest->end.at <= clip::kMaxClipLength)
         return begin_gap(newest->end, open_->cause, "the end of a clip was lost");
     return {};

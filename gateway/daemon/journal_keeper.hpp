@@ -57,6 +57,7 @@ class JournalKeeper {
   private:
     struct Open {
         journal::Stamp first;  // where video ended
+        journal::Stamp since;  // of the present cause
         journal::GapCause cause = journal::GapCause::closed;
     };
     JournalKeeper(FileSystem& fs, std::string path, CameraId camera, journal::Writer writer)
@@ -65,6 +66,8 @@ class JournalKeeper {
     void take_gap(const journal::GapBegan& gap);
     bool is_after(const journal::Stamp& a, const journal::Stamp& b) const;
     Result<void> write(const journal::CameraRecord& record);
+    Result<void> change_cause(const journal::Stamp& now, journal::GapCause cause,
+                              const std::string& detail);
     Result<void> begin_gap(const journal::Stamp& when, journal::GapCause cause,
                            const std::string& detail);
 

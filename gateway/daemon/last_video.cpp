@@ -17,7 +17,8 @@ constexpr std::string_view kPart = ".part";
 
 VideoSpan span_of(const clip::ClipSummary& s) {
     return {.begin = {s.boot, s.boot_begin, s.utc_begin, s.quality},
-            .end = {s.boot, s.boot_end, s.utc_end, s.quality}};
+            .end = {s.boot, s.boot_end, s.utc_end, s.quality},
+            .unfinished = false};
 }
 
 std::optional<VideoSpan> video_of(FileSystem& fs, const std::string& path, const BootId& boot) {
@@ -35,7 +36,9 @@ std::optional<VideoSpan> video_of(FileSystem& fs, const std::string& path, const
     const clip::ClipSummary summary = clip::summarise(walked->header.header, walked->table,
                                                       WallTime{}, clip::EndReason::recovered, "");
     if (summary.frames == 0) return std::nullopt;
-    return span_of(summary);
+    VideoSpan span = span_of(summary);
+    span.unfinished = true;
+    return span;
 }
 
 // The two newest by name, and those in which the journal's last word and the present lie: a clock

@@ -12,6 +12,7 @@ namespace hd::daemon {
 // The video of one clip, finished or as recovery will leave it, by that clip's own mapping.
 struct VideoSpan {
     journal::Stamp begin, end;
+    bool unfinished = false;  // what a power cut or a failing disk left of it
 };
 
 // The newest video of a camera that nobody records now. `edge`: how far its journal knows of

@@ -154,13 +154,13 @@ void ClipDisk::sync() {
 // A writer that is dropped unfinished leaves a ".part" that nobody else may touch while this
 // process lives.
 void ClipDisk::drop_writer() {
-    if (writer_ && writer_->relative_path().ends_with(".part") && broken_.size() < kMostBroken) {
+    if (!writer_) return;
+    if (writer_->relative_path().ends_with(".part") && broken_.size() < kMostBroken)
         broken_.push_back(writer_->relative_path());
-        // Recovery keeps every whole piece.
-        if (has_video(writer_->table()) && !gaps_.is_open())
-            edge_ = end_of(clip::summarise(writer_->header(), writer_->table(), WallTime{},
-                                           clip::EndReason::recovered, ""));
-    }
+    // Recovery keeps every whole piece; and a file whose new name is not synced is whole.
+    if (has_video(writer_->table()) && !gaps_.is_open())
+        edge_ = end_of(clip::summarise(writer_->header(), writer_->table(), WallTime{},
+                                       clip::EndReason::recovered, ""));
     writer_.reset();
 }
 

@@ -61,8 +61,10 @@ class ClipSession {
     // invalid or corrupt: this stream cannot be recorded (its parameters make no MP4); the clip is
     // closed. exhausted: the disk queue is closed.
     Result<void> add(const ingest::Frame& frame);
-    // Ends the open clip, if there is one.
-    Result<void> end(clip::EndReason reason, std::string_view detail);
+    // Ends the open clip, if there is one. `now`: the last picture stands no longer than until then
+    // (nothing: as long as the one before it).
+    Result<void> end(clip::EndReason reason, std::string_view detail,
+                     std::optional<BootTime> now = std::nullopt);
     // Ends it without a footer: its file is broken. The next clip begins with a key frame.
     void abandon(ClipId clip);
 
@@ -79,7 +81,8 @@ class ClipSession {
   private:
     struct Clip;
     Result<void> open_clip(const ingest::Frame& first);
-    Result<void> settle_pending(std::optional<BootTime> next_dts);
+    Result<void> settle_pending(std::optional<BootTime> next_dts,
+                                std::optional<BootTime> now = std::nullopt);
     Result<void> close_piece();
     Result<void> close_audio();
     void meet(BootTime next);

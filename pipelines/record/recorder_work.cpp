@@ -222,7 +222,7 @@ void Recorder::take_dropped(const ingest::Dropped& dropped) {
     log::warn("frames.dropped", "camera={} frames={} why=\"the disk was too slow\"",
               to_string(options_.camera), dropped.frames);
     if (!w.session.is_open()) return;
-    w.session.end(clip::EndReason::overload, detail).ignore();
+    w.session.end(clip::EndReason::overload, detail, wiring_.clock.boot()).ignore();
     w.queue.offer(OpenGap{w.time.stamp_now(), journal::GapCause::overload, detail});
 }
 
@@ -230,6 +230,7 @@ void Recorder::end_session(journal::GapCause cause, const std::string& detail,
                            clip::EndReason reason) {
     Work& w = *work_;
     CameraSession camera = std::move(*w.camera);
+    w.damaged_before += camera.source->stats().unusable_frames;
     w.camera.reset();
     if (auto stopped = camera.source->stop(wiring_.clock.boot() + kStopPatience); !stopped) {
         // Its threads still run and use the ingress. Close what is open and end the process.
@@ -253,7 +254,7 @@ void Recorder::end_session(journal::GapCause cause, const std::string& detail,
                                             : std::optional<journal::CameraClock>();
     camera.source.reset();
     say_encoder(false);  // Before a process that hangs ends: the daemon remembers what failed.
-    w.session.end(reason, detail).ignore();
+    w.session.end(reason, detail, wiring_.clock.boot()).ignore();
     const journal::Stamp seen = w.time.stamp_now();
     if (camera.has_frames) {
         const auto end = w.session.end_of_last_frame();
