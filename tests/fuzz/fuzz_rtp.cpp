@@ -2,6 +2,7 @@
 //  - headers, reports, fragments and aggregates never crash or hang;
 //  - an access unit is not empty, below its limit, made of whole length-prefixed NAL units, holds a
 //    slice's worth of bytes and no parameter set; the first one comes with a format;
+//  - packets put back in order are whole ones, each once and only while they wait;
 //  - the media clock answers for whatever timestamp.
 // The first byte chooses the codec; then u16 length (big-endian) and packet, again and again.
 #include <cstdint>
@@ -10,6 +11,7 @@
 #include "pipelines/ingest/access_unit.hpp"
 #include "pipelines/ingest/depacketizer.hpp"
 #include "pipelines/ingest/media_clock.hpp"
+#include "pipelines/ingest/reorder_buffer.hpp"
 
 using namespace hd;
 
@@ -35,6 +37,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     const auto codec = data[0] % 2 == 0 ? ingest::Codec::h264 : ingest::Codec::h265;
     ByteView in(data + 1, size - 1);
     ingest::Depacketizer depacketizer(codec);
+    ingest::ReorderBuffer reorder(std::chrono::milliseconds(30));
     ingest::MediaClock clock(90'000);
     std::vector<ingest::AccessUnit> units;
     std::int64_t now = 1'000'000;
@@ -49,8 +52,16 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         if (!rtp) continue;
         HD_CHECK(rtp->payload.size() + 12 <= packet.size());
         units.clear();
-        depacketizer.push(*rtp, BootTime{now}, units);
-        HD_CHECK(units.size() <= 64);
+        if (reorder.take(*rtp, packet, BootTime{now}))
+            depacketizer.push(*rtp, BootTime{now}, units);
+        std::size_t released = 0;
+        while (const auto held = reorder.release(BootTime{now})) {
+            HD_CHECK(++released <= 64);
+            const auto again = ingest::parse_rtp(held->whole);
+            HD_CHECK(again && again->sequence == held->sequence);
+            depacketizer.push(*again, held->arrival, units);
+        }
+        HD_CHECK(units.size() <= 64 * (released + 1));
         for (const auto& unit : units) {
             check_unit(codec, *unit.bytes);
             HD_CHECK(!first || unit.format.has_value());

@@ -151,23 +151,22 @@ struct Server::Impl {
 
     int public_port = 0;  // 0: the server's own
 
+    bool is_protected() const { return !settings.user.empty() || !settings.tls_file.empty(); }
     Result<void> protect();
     void require_user(GstRTSPAuth* auth) const;
 };
 
 void Server::Impl::require_user(GstRTSPAuth* auth) const {
-    if (settings.user.empty()) {
-        // Without a role a media needs no permission, but somebody has to come.
-        GstRTSPToken* anybody = gst_rtsp_token_new_empty();
-        gst_rtsp_auth_set_default_token(auth, anybody);
-        gst_rtsp_token_unref(anybody);
+    GstRTSPToken* token =
+        gst_rtsp_token_new(GST_RTSP_TOKEN_MEDIA_FACTORY_ROLE, G_TYPE_STRING, kRole, nullptr);
+    if (settings.user.empty()) {  // TLS alone: everybody may look
+        gst_rtsp_auth_set_default_token(auth, token);
+        gst_rtsp_token_unref(token);
         return;
     }
     const bool basic = settings.auth == Settings::Auth::basic;
     gst_rtsp_auth_set_supported_methods(auth, basic ? GST_RTSP_AUTH_BASIC : GST_RTSP_AUTH_DIGEST);
     gst_rtsp_auth_set_realm(auth, "halfdoor-replay");
-    GstRTSPToken* token =
-        gst_rtsp_token_new(GST_RTSP_TOKEN_MEDIA_FACTORY_ROLE, G_TYPE_STRING, kRole, nullptr);
     if (basic) {
         gchar* text = gst_rtsp_auth_make_basic(settings.user.c_str(), settings.password.c_str());
         gst_rtsp_auth_add_basic(auth, text, token);
@@ -179,7 +178,7 @@ void Server::Impl::require_user(GstRTSPAuth* auth) const {
 }
 
 Result<void> Server::Impl::protect() {
-    if (settings.user.empty() && settings.tls_file.empty()) return {};
+    if (!is_protected()) return {};
     GstRTSPAuth* auth = gst_rtsp_auth_new();
     gst_rtsp_server_set_auth(server, auth);
     g_object_unref(auth);  // The server holds it.
@@ -225,7 +224,7 @@ void Server::add(CameraFeed& feed) {
     gst_rtsp_media_factory_set_launch(factory, launch_line(feed.footage()).c_str());
     gst_rtsp_media_factory_set_shared(factory, TRUE);
     gst_rtsp_media_factory_set_latency(factory, 0);
-    if (!impl_->settings.user.empty())
+    if (impl_->is_protected())
         gst_rtsp_media_factory_add_role(factory, kRole, GST_RTSP_PERM_MEDIA_FACTORY_ACCESS,
                                         G_TYPE_BOOLEAN, TRUE, GST_RTSP_PERM_MEDIA_FACTORY_CONSTRUCT,
                                         G_TYPE_BOOLEAN, TRUE, nullptr);
