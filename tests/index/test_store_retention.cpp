@@ -1,5 +1,6 @@
 // Properties of the retention planner over random hubs; seeds are printed on failure.
 #include <map>
+#include <set>
 
 #include <doctest/doctest.h>
 
@@ -166,5 +167,100 @@ TEST_SUITE("index/store/retention") {
         plan = plan_retention(in);
         CHECK(plan.deletions.size() == 94);  // three of each stay
         CHECK(plan.lag_bytes > 0);
+    }
+
+    TEST_CASE("whatever is asked: order, holds, age and the newest clips are respected") {
+        for (std::uint64_t seed = 1; seed <= 400; ++seed) {
+            CAPTURE(seed);
+            std::mt19937_64 rng(seed);
+            Disk disk = random_disk(rng);
+            // A burst: many clips of one camera within seconds.
+            for (std::uint64_t i = rng() % 300; i > 0; --i)
+                disk.add(1, kEpoch - Micros(static_cast<std::int64_t>(i) * kSecond), 1000);
+            CameraLimits limits;
+            limits.keep_clips = static_cast<std::uint32_t>(rng() % 20);
+            if (rng() % 2) limits.max_bytes = rng() % 60'000;
+            if (rng() % 2)
+                limits.max_age = Micros(static_cast<std::int64_t>(rng() % 300) * 3600 * kSecond);
+            auto in = disk.input(limits);
+            if (rng() % 2) in.max_total_bytes = rng() % 100'000;
+            in.free_bytes = rng() % 100'000;
+            in.reserve_bytes = rng() % 100'000;
+            in.max_delete = static_cast<std::uint32_t>(1 + rng() % 400);
+            // Years off in either direction, and sometimes sure of it.
+            if (rng() % 3 == 0)
+                in.now.us += (rng() % 2 ? 1 : -1) * static_cast<std::int64_t>(rng() % 900) *
+                             86'400 * kSecond;
+            if (rng() % 3 == 0) in.now_quality = ClockQuality::unsynchronised;
+            std::set<WallTime> live;  // clips of live releases
+            for (const auto& [id, rows] : disk.clips) live.insert(rows[rng() % rows.size()].begin);
+            in.held = [&](const ClipRow& r) { return live.contains(r.begin); };
+            const auto plan = plan_retention(in);
+
+            REQUIRE(plan.deletions.size() <= in.max_delete);
+            std::map<CameraId, std::vector<ClipRow>> dead;
+            std::uint64_t bytes = 0;
+            for (const Deletion& d : plan.deletions) {
+                dead[d.clip.camera].push_back(d.clip);
+                bytes += d.clip.size_bytes;
+                REQUIRE(!live.contains(d.clip.begin));
+                if (d.why == DeleteReason::camera_age) {
+                    REQUIRE(in.now_quality != ClockQuality::unsynchronised);
+                    // A clock that is years ahead makes nothing older than the newest clip does.
+                    REQUIRE(kEpoch + Micros(3600 * kSecond) - d.clip.end > *limits.max_age);
+                }
+                if (d.why == DeleteReason::free_space) REQUIRE(in.free_bytes < in.reserve_bytes);
+            }
+            REQUIRE(bytes == plan.bytes);
+            for (const auto& [id, rows] : disk.clips) {
+                // The dead are the oldest that may die, none passed over.
+                std::vector<ClipRow> may;
+                for (std::size_t i = 0; i + limits.keep_clips < rows.size(); ++i)
+                    if (!live.contains(rows[i].begin)) may.push_back(rows[i]);
+                REQUIRE(dead[id].size() <= may.size());
+                may.resize(dead[id].size());
+                REQUIRE(dead[id] == may);
+            }
+            // What is left is owed, and said.
+            disk.apply(plan);
+            std::uint64_t over = 0, sum = 0;
+            for (const auto& [id, rows] : disk.clips) {
+                sum += disk.bytes(id);
+                if (limits.max_bytes && disk.bytes(id) > *limits.max_bytes)
+                    over += disk.bytes(id) - *limits.max_bytes;
+            }
+            if (in.max_total_bytes && sum > *in.max_total_bytes)
+                over = std::max(over, sum - *in.max_total_bytes);
+            REQUIRE(plan.lag_bytes >= over);
+            REQUIRE(plan.below_reserve == (in.free_bytes < in.reserve_bytes));
+        }
+    }
+
+    TEST_CASE(
+        "a hub that was off is not emptied by its clock, and goes on deleting once it records") {
+        Disk disk;
+        for (int i = 0; i < 200; ++i)
+            disk.add(0, kEpoch - Micros((200 - i) * 3600ll * kSecond), 10);
+        const CameraLimits limits{.max_age = Micros(300ll * 3600 * kSecond)};
+        auto in = disk.input(limits);
+        in.now = kEpoch + Micros(5ll * 365 * 86'400 * kSecond);
+        CHECK(plan_retention(in).deletions.empty());
+        disk.add(0, in.now - Micros(60 * kSecond), 10);
+        auto later = disk.input(limits);
+        later.now = in.now;
+        const auto plan = plan_retention(later);
+        CHECK(!plan.deletions.empty());
+        CHECK(plan.lag_clips == 1);
+        CHECK(plan.lag_age > Micros(4ll * 365 * 86'400 * kSecond));
+    }
+
+    TEST_CASE(
+        "files are unlinked at a rate, without a burst after a rest, faster below the reserve") {
+        CHECK(sweep_allowance(Micros(kSecond), 20, false) == 20);
+        CHECK(sweep_allowance(Micros(kSecond / 2), 20, false) == 10);
+        CHECK(sweep_allowance(Micros(3600 * kSecond), 20, false) == 20);
+        CHECK(sweep_allowance(Micros(kSecond), 20, true) == 200);
+        CHECK(sweep_allowance(Micros(0), 1000, true) == 0);
+        CHECK(sweep_allowance(Micros(-kSecond), 20, false) == 0);
     }
 }
