@@ -97,7 +97,7 @@ Seen watch(const std::string& url, link::RtspReader reader) {
 
 // Camera n has fault n; the first has none.
 const std::vector<std::string> kFaults{"",
-                                       "loss,1.5,10,2",
+                                       "loss,1.5,30,3",
                                        "reorder,1.5,20,3",
                                        "truncate,1.5,10,2",
                                        "garble,1.5,10,2",
