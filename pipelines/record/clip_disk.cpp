@@ -71,10 +71,15 @@ void ClipDisk::fail(ClipId clip, const Error& error) {
                    to_string(camera_), to_string(clip), error.what, suppressed);
     events_.push_back(DiskFailed{clip, error});
     if (writer_) break_off(error);
-    gaps_.open(edge_, stamp_in(*header_, clock_->boot()),
-               error.code == ErrorCode::exhausted ? journal::GapCause::disk_full
-                                                  : journal::GapCause::disk_error,
-               error.what);
+    disk_cause_ = error.code == ErrorCode::exhausted ? journal::GapCause::disk_full
+                                                     : journal::GapCause::disk_error;
+    no_video({stamp_in(*header_, clock_->boot()), disk_cause_, error.what});
+}
+
+void ClipDisk::no_video(const OpenGap& why) {
+    // A clip that will be finished late may split the open gap: until then it has one cause.
+    if (!broken_.empty() && gaps_.is_open()) return;
+    gaps_.open(edge_, why.seen, why.cause, why.detail);
 }
 
 // The clip ends with its last whole piece: now, if the disk takes a footer, else when it works
@@ -177,7 +182,8 @@ void ClipDisk::finish_broken() {
         if (!recovered || !recovered->summary) continue;
         log::info("clip.recovered", "path={} cut_bytes={}", recovered->relative_path,
                   recovered->cut_bytes);
-        gaps_.settle_late(begin_of(*recovered->summary), end_of(*recovered->summary));
+        gaps_.settle_late(begin_of(*recovered->summary), end_of(*recovered->summary),
+                          disk_cause_);
         events_.push_back(ClipEnded{recovered->relative_path, std::move(*recovered->summary)});
     }
 }
@@ -218,6 +224,6 @@ void ClipDisk::take(const WriteJournal& job) {
                    done.error().what);
 }
 
-void ClipDisk::take(OpenGap& job) { gaps_.open(edge_, job.seen, job.cause, job.detail); }
+void ClipDisk::take(OpenGap& job) { no_video(job); }
 
 }  // namespace hd::record

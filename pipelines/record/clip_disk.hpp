@@ -47,6 +47,7 @@ class ClipDisk {
     void take(OpenGap& job);
     void fail(ClipId clip, const Error& error);
     void break_off(const Error& error);
+    void no_video(const OpenGap& why);
     void drop_writer();
     void finish_broken();
     void meet_last_clip(const clip::ClipHeader& header);
@@ -65,6 +66,7 @@ class ClipDisk {
     std::uint32_t frames_ = 0;
     std::optional<clip::PieceIdentity> newest_;  // appended and not synced
     GapBook gaps_;
+    journal::GapCause disk_cause_ = journal::GapCause::disk_error;  // of the last failure
     std::optional<journal::Stamp> edge_;  // where the last clip's video ends
     bool stands_ = false;                 // the open clip has a durable frame, and no gap is open
     std::uint32_t sync_ms_max_ = 0;

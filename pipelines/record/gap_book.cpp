@@ -106,9 +106,9 @@ void GapBook::close(const journal::Stamp& at) {
     events_.push_back(GapStands{.open = false, .when = at, .cause = cause, .detail = {}});
 }
 
-void GapBook::settle_late(const journal::Stamp& begin, const journal::Stamp& end) {
+void GapBook::settle_late(const journal::Stamp& begin, const journal::Stamp& end,
+                          journal::GapCause cause) {
     if (!is_open()) return;
-    const journal::GapCause cause = open_->cause;
     const bool same_boot = begin.boot == open_->first.boot;
     if (!same_boot || (begin.at >= open_->first.at && end.at > open_->first.at)) {
         // It lies in the gap: one before it, one behind it.

@@ -32,9 +32,10 @@ class GapBook {
               journal::GapCause cause, const std::string& detail);
     // Video is back and durable. Nothing if no gap is open.
     void close(const journal::Stamp& at);
-    // A clip was finished late, in the stretch that the open gap took for empty, or shorter than
-    // was thought.
-    void settle_late(const journal::Stamp& begin, const journal::Stamp& end);
+    // A clip was finished late, in the stretch that the open gap took for empty (what follows it has
+    // `cause`), or shorter than was thought.
+    void settle_late(const journal::Stamp& begin, const journal::Stamp& end,
+                     journal::GapCause cause);
 
     bool is_open();
     // Everything that was kept is on the disk. Ask before a new clip begins, so that no crash can
