@@ -34,7 +34,9 @@ class BoundedQueue {
     // Waits at most `timeout` for an item. Nothing: timed out, or closed and empty.
     std::optional<T> pop(std::chrono::milliseconds timeout) {
         std::unique_lock lock(mutex_);
-        filled_.wait_for(lock, timeout, [this] { return closed_ || !items_.empty(); });
+        // A wait of zero would still sleep for the timer's slack: 50 us and more.
+        if (timeout.count() > 0)
+            filled_.wait_for(lock, timeout, [this] { return closed_ || !items_.empty(); });
         if (items_.empty()) return std::nullopt;
         std::optional<T> item(std::move(items_.front()));
         items_.pop_front();

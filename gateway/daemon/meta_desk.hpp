@@ -3,6 +3,7 @@
 
 #include "gateway/config/config.hpp"
 #include "gateway/daemon/check_board.hpp"
+#include "gateway/daemon/clip_lines.hpp"
 #include "gateway/daemon/event_outbox.hpp"
 #include "gateway/daemon/index_worker.hpp"
 #include "gateway/daemon/policy_shelf.hpp"
@@ -51,7 +52,7 @@ class MetaDesk {
 
   private:
     Result<void> write_gaps(wire::JsonWriter& out, const store::WindowQuery& query) const;
-    Result<void> write_pending(wire::JsonWriter& out, const store::WindowQuery& query) const;
+    Result<void> add_pending(ClipLines& lines, const store::WindowQuery& query) const;
     Wiring wiring_;
 };
 

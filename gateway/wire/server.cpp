@@ -185,30 +185,35 @@ Result<void> Server::step(Micros timeout, const std::function<void(Incoming&&)>&
     const int polled = zmq_poll(items.data(), static_cast<int>(items.size()),
                                 std::clamp<std::int64_t>(wait, 0, 60'000));
     if (polled < 0 && zmq_errno() != EINTR) return zmq_failure("poll");
-    std::uint64_t wakes = 0;
-    // Nothing to do with the value or with "nothing there": waking was the point.
-    [[maybe_unused]] const auto got = ::read(state_->waker.get(), &wakes, sizeof wakes);
+    if (items[1].revents != 0) {
+        std::uint64_t wakes = 0;
+        // Nothing to do with the value: waking was the point.
+        [[maybe_unused]] const auto got = ::read(state_->waker.get(), &wakes, sizeof wakes);
+    }
+    // Each look at a socket that has nothing costs a system call: only what poll named is read.
+    const zmq_pollitem_t* item = items.data() + (also != nullptr ? 3 : 2);
+    std::vector<std::string> ready;  // by name: `deliver` may remove or reopen endpoints
     for (const auto& endpoint : state_->endpoints) {
-        endpoint->count_connections();
+        if (endpoint->settings.kind == SocketKind::router && (item++)->revents != 0)
+            ready.push_back(endpoint->settings.name);
+        if ((item++)->revents != 0) endpoint->count_connections();
         const auto domain = state_->zap.domains.find(endpoint->settings.name);
         if (domain != state_->zap.domains.end())
             domain->second.free_connections = endpoint->free_connections();
     }
-    HD_TRY(state_->zap.step());
-    std::vector<std::string> names;
-    for (const auto& endpoint : state_->endpoints) names.push_back(endpoint->settings.name);
-    for (const std::string& name : names)
+    if (items[0].revents != 0) HD_TRY(state_->zap.step());
+    for (const std::string& name : ready)
         if (Endpoint* endpoint = state_->find(name)) HD_TRY(state_->serve(*endpoint, deliver));
     return {};
 }
 
-bool Server::reply(const Peer& peer, const Frames& frames) {
+bool Server::reply(const Peer& peer, Frames frames) {
     Endpoint* endpoint = state_->find(peer.endpoint);
     bool sent = false;
     if (endpoint != nullptr && endpoint->settings.kind == SocketKind::router) {
         Frames out{peer.routing_id};
         if (peer.delimiter) out.emplace_back();
-        out.insert(out.end(), frames.begin(), frames.end());
+        for (Bytes& frame : frames) out.push_back(std::move(frame));
         sent = send_frames(endpoint->socket(), out) == Sent::yes;
     }
     ++(sent ? state_->counters.replied : state_->counters.dropped_replies);

@@ -103,7 +103,7 @@ class Server {
                       Client* also = nullptr);
 
     // True: handed to libzmq. False: dropped and counted.
-    bool reply(const Peer& peer, const Frames& frames);
+    bool reply(const Peer& peer, Frames frames);
     // Slow subscribers lose events. An unknown endpoint is our mistake.
     void publish(std::string_view endpoint, const Frames& frames);
 

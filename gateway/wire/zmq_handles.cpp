@@ -127,8 +127,10 @@ Result<std::optional<Received>> receive_message(void* socket, const MessageLimit
             if (err == EAGAIN && count == 0) return std::optional<Received>{};
             return zmq_failure("receive");
         }
-        if (const char* user = zmq_msg_gets(message.get(), "User-Id"); user != nullptr)
-            out.user_id = user;
+        if (out.user_id.empty()) {  // the same for every frame that the peer sent
+            const char* user = zmq_msg_gets(message.get(), "User-Id");
+            if (user != nullptr) out.user_id = user;
+        }
         ++count;
         const ByteView view = message.view();
         bytes += view.size();

@@ -196,6 +196,13 @@ Result<std::optional<ClipRow>> Store::Impl::latest_end_before(const CameraId& ca
 Result<std::vector<PendingClip>> Store::pending(std::uint32_t limit) const {
     const std::shared_lock db_lock(impl_->db_mutex);
     std::vector<PendingClip> out;
+    {
+        // Nearly always none: every last page of a window asks.
+        const std::lock_guard lock(impl_->state_mutex);
+        if (std::ranges::none_of(
+                impl_->cameras, [](const auto& camera) { return camera.second.pending_clips > 0; }))
+            return out;
+    }
     std::optional<Error> bad;
     HD_TRY(impl_->scan(std::string(1, static_cast<char>(Tag::pending)),
                        std::string(1, static_cast<char>(Tag::pending) + 1), "list pending clips",
