@@ -36,7 +36,7 @@ EncodeTarget target_of(const link::RecorderSettings& s) {
     EncodeTarget t;
     t.max_width = std::min(s.max_width, kUsualWidth);
     t.max_height = std::min(s.max_height, kUsualHeight);
-    t.frames_per_s = std::min(s.max_frames_per_s, kUsualRate);
+    t.frames_per_s = encoded_rate(s);
     t.kbit_per_s =
         std::min(s.max_kbit_per_s, usual_kbit_per_s(t.max_width, t.max_height, t.frames_per_s));
     return t;
@@ -47,6 +47,10 @@ EncodeTarget target_of(const link::RecorderSettings& s) {
 bool can_receive(std::string_view encoding, link::EncodeMode mode) {
     return encoding == "H264" || encoding == "H265" ||
            (encoding == "JPEG" && mode != link::EncodeMode::camera);
+}
+
+unsigned encoded_rate(const link::RecorderSettings& settings) {
+    return std::min(settings.max_frames_per_s, kUsualRate);
 }
 
 std::string keep_branch(std::string_view encoding) {

@@ -22,6 +22,9 @@ bool can_receive(std::string_view rtp_encoding, link::EncodeMode mode);
 // The camera's own H.264 or H.265, from the RTP packets to the appsink.
 std::string keep_branch(std::string_view rtp_encoding);
 
+// How many pictures a second are encoded at most.
+unsigned encoded_rate(const link::RecorderSettings& settings);
+
 // Decodes and encodes again with `element` (pipelines/ingest/encoder_lines.hpp), within the limits
 // of the settings. invalid: an encoder that we do not know.
 Result<std::string> encode_branch(std::string_view rtp_encoding, std::string_view element,

@@ -100,17 +100,16 @@ std::optional<EncoderLine> encoder_line(std::string_view element, EncodeTarget t
     const Known* known = find(element);
     if (!known) return std::nullopt;
     const unsigned rate = std::max(1u, t.frames_per_s);
-    // videorate only drops, so that pictures keep their times; a fixed rate is made where the
-    // encoder insists on one.
-    const std::string paced = known->needs_rate
-                                  ? fmt::format("videorate ! video/x-raw,framerate={}/1", rate)
-                                  : fmt::format("videorate drop-only=true max-rate={}", rate);
+    // The rate's limit is kept by HubEncoder: pictures keep their times. A fixed rate is made only
+    // where the encoder insists on one (and videorate's drop-only ends the process if the camera
+    // names no rate: an assertion in 1.22).
+    const std::string paced =
+        known->needs_rate ? fmt::format("videorate ! video/x-raw,framerate={}/1 ! ", rate) : "";
     EncoderLine line;
-    line.before = fmt::format(
-        "{} ! videoscale ! video/x-raw,width={},height={},"
-        "pixel-aspect-ratio=1/1 ! {}",
-        paced, side(t.max_width, known->max_width, known->align),
-        side(t.max_height, known->max_height, known->align), known->input);
+    line.before =
+        fmt::format("{}videoscale ! video/x-raw,width={},height={},pixel-aspect-ratio=1/1 ! {}",
+                    paced, side(t.max_width, known->max_width, known->align),
+                    side(t.max_height, known->max_height, known->align), known->input);
     const unsigned kbit = std::clamp(t.kbit_per_s, 64u, 100'000u);
     line.properties = known->properties({kbit, kbit * 1000, std::max(2u, 2 * rate)});
     line.after = known->after;

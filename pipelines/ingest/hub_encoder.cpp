@@ -28,6 +28,7 @@ void HubEncoder::attach(GstElement* bin) {
     const auto both = static_cast<GstPadProbeType>(GST_PAD_PROBE_TYPE_BUFFER |
                                                    GST_PAD_PROBE_TYPE_EVENT_DOWNSTREAM);
     probe(bin, kFeedName, "sink", GST_PAD_PROBE_TYPE_BUFFER, on_offered, this);
+    probe(bin, kRawName, "sink", GST_PAD_PROBE_TYPE_BUFFER, on_decoded, this);
     probe(bin, kEncoderName, "sink", both, on_taken, this);
     probe(bin, kSinkName, "sink", GST_PAD_PROBE_TYPE_BUFFER, on_given, this);
 }
@@ -43,6 +44,19 @@ GstPadProbeReturn HubEncoder::on_offered(GstPad*, GstPadProbeInfo*, gpointer use
     if (const auto rates = self.watch_.rates(now))
         self.desk_->measured(
             {self.width_, self.height_, rates->millihertz_in, rates->millihertz_out});
+    return GST_PAD_PROBE_OK;
+}
+
+// Leaves pictures out that come faster than the limit.
+GstPadProbeReturn HubEncoder::on_decoded(GstPad*, GstPadProbeInfo* info, gpointer user) {
+    auto& self = *static_cast<HubEncoder*>(user);
+    const GstClockTime pts = GST_BUFFER_PTS(GST_PAD_PROBE_INFO_BUFFER(info));
+    if (!GST_CLOCK_TIME_IS_VALID(pts)) return GST_PAD_PROBE_OK;
+    // Half a period of tolerance: times of a camera at the limit tremble.
+    if (pts + self.period_ / 2 < self.next_due_ && pts + GST_SECOND > self.next_due_)
+        return GST_PAD_PROBE_DROP;
+    const bool late = pts > self.next_due_ + self.period_ || pts + GST_SECOND <= self.next_due_;
+    self.next_due_ = (late ? pts : self.next_due_) + self.period_;
     return GST_PAD_PROBE_OK;
 }
 

@@ -17,9 +17,10 @@ namespace hd::ingest {
 class HubEncoder {
   public:
     // `on_failed` may be called on any streaming thread, and must not block.
-    HubEncoder(std::string element, std::shared_ptr<EncoderDesk> desk, Clock& clock,
-               std::function<void(std::string)> on_failed)
+    HubEncoder(std::string element, unsigned frames_per_s, std::shared_ptr<EncoderDesk> desk,
+               Clock& clock, std::function<void(std::string)> on_failed)
         : element_(std::move(element)),
+          period_(GST_SECOND / frames_per_s),
           desk_(std::move(desk)),
           clock_(clock),
           on_failed_(std::move(on_failed)) {}
@@ -34,17 +35,20 @@ class HubEncoder {
 
   private:
     static GstPadProbeReturn on_offered(GstPad*, GstPadProbeInfo*, gpointer self);
+    static GstPadProbeReturn on_decoded(GstPad*, GstPadProbeInfo* info, gpointer self);
     static GstPadProbeReturn on_taken(GstPad* pad, GstPadProbeInfo* info, gpointer self);
     static GstPadProbeReturn on_given(GstPad*, GstPadProbeInfo*, gpointer self);
     static void on_overrun(GstElement*, gpointer self);
     void note_size(GstCaps* caps);
 
     const std::string element_;
+    const GstClockTime period_;  // between two pictures, at least
     const std::shared_ptr<EncoderDesk> desk_;
     Clock& clock_;
     const std::function<void(std::string)> on_failed_;
     EncoderWatch watch_;
     GstElementPtr bin_, raw_;
+    GstClockTime next_due_ = 0;  // Only the decoder's thread.
     std::atomic<std::uint32_t> width_{0}, height_{0};
     std::atomic<bool> blamed_{false};
 };

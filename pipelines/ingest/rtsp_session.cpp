@@ -148,10 +148,10 @@ Result<std::string> RtspSession::plan_branch(std::string_view encoding) {
     const EncoderDesk::Pick pick = desk_->pick(clock_.boot());
     if (pick.element.empty()) return Error{ErrorCode::unavailable, pick.why};
     sink_.set_encoder({pick.element, pick.why});
-    hub_encoder_ =
-        std::make_unique<HubEncoder>(pick.element, desk_, clock_, [this](std::string why) {
-            lose({GapCause::encoder, std::move(why)});
-        });
+    hub_encoder_ = std::make_unique<HubEncoder>(pick.element, encoded_rate(settings_), desk_,
+                                                clock_, [this](std::string why) {
+                                                    lose({GapCause::encoder, std::move(why)});
+                                                });
     return encode_branch(encoding, pick.element, settings_);
 }
 
@@ -178,7 +178,12 @@ Result<void> RtspSession::link_branch(GstPad* pad, std::string_view encoding) {
     const GstPadPtr entry{gst_element_get_static_pad(bin.get(), "sink")};
     const bool linked = gst_element_sync_state_with_parent(bin.get()) &&
                         gst_pad_link(pad, entry.get()) == GST_PAD_LINK_OK;
-    if (!linked) return Error{ErrorCode::unavailable, "the receiving elements do not link"};
+    if (!linked) {
+        // An element that did not start must not keep the others from being stopped.
+        gst_element_set_state(bin.get(), GST_STATE_NULL);
+        gst_bin_remove(GST_BIN(pipeline_.get()), bin.get());
+        return Error{ErrorCode::unavailable, "the receiving elements do not start"};
+    }
     return {};
 }
 

@@ -1,0 +1,171 @@
+// Encoding on the hub while a camera runs: the real pipeline against halfdoor-replay, with fake
+// hardware encoders under the real names, and with the real software encoder.
+#include <doctest/doctest.h>
+
+#include "index/base/clock.hpp"
+#include "pipelines/ingest/source.hpp"
+#include "pipelines/ingest/stream_guard.hpp"
+#include "tests/support/fake_encoders.hpp"
+#include "tests/support/replay_child.hpp"
+
+namespace hd::ingest {
+namespace {
+
+using namespace std::chrono_literals;
+using test::FakeEncoder;
+
+struct Session {
+    std::vector<StreamFormat> formats;
+    std::size_t frames = 0;
+    std::optional<Lost> lost;
+    bool stopped = false;
+    BootTime first_frame{}, last_frame{};
+};
+
+struct Hub {
+    std::shared_ptr<EncoderDesk> desk = std::make_shared<EncoderDesk>();
+    link::RecorderSettings settings;
+
+    explicit Hub(std::string url) { settings.url = std::move(url); }
+
+    // One session, until it has so many frames, is lost, or 15 s are over.
+    Session run(std::size_t frames) {
+        Session s;
+        Ingress ingress({});
+        auto source = make_rtsp_source(settings, system_clock(), ingress, desk);
+        StreamGuard guard(settings, desk);
+        REQUIRE(source->start().ok());
+        const BootTime until = system_clock().boot() + 15s;
+        while (s.frames < frames && !s.lost && system_clock().boot() < until) {
+            auto event = ingress.pop(100ms);
+            if (!event) continue;
+            if (auto* format = std::get_if<StreamFormat>(&*event)) {
+                s.formats.push_back(*format);
+                if (format->encoder == "camera")
+                    s.lost = guard.look(*format, system_clock().boot());
+            }
+            if (auto* lost = std::get_if<Lost>(&*event)) s.lost = *lost;
+            if (const auto* frame = std::get_if<Frame>(&*event)) {
+                if (s.frames++ == 0) s.first_frame = frame->pts;
+                s.last_frame = frame->pts;
+            }
+        }
+        s.stopped = source->stop(system_clock().boot() + 2s).ok();
+        // What hangs keeps using it: as in a recorder, the process has to end.
+        if (!s.stopped) static_cast<void>(source.release());
+        return s;
+    }
+};
+
+// The first encoder fails as told; the next session takes the second, and says why.
+void check_fallback(const test::ReplayChild& camera, FakeEncoder behaviour,
+                    std::string_view words) {
+    CAPTURE(words);
+    test::register_fake_encoder("v4l2h264enc", behaviour);
+    Hub hub(camera.url("mjpeg-240p"));
+    hub.desk->set_grant({{"v4l2h264enc", "vah264enc"}, "a test's share"});
+    const Session first = hub.run(1000);
+    REQUIRE(first.lost.has_value());
+    CHECK(first.lost->cause == journal::GapCause::encoder);
+    CAPTURE(first.lost->detail);
+    CHECK(first.lost->detail.find("v4l2h264enc: ") == 0);
+    CHECK(first.lost->detail.find(words) != std::string::npos);
+    CHECK(first.stopped == (behaviour != FakeEncoder::hangs && behaviour != FakeEncoder::freezes));
+    const Session second = hub.run(20);
+    CHECK(second.frames >= 20);
+    REQUIRE(second.formats.size() == 1);
+    CHECK(second.formats[0].encoder == "vah264enc");
+    CHECK(second.formats[0].encoder_why.find("camera sends JPEG; a test's share; v4l2h264enc: ") ==
+          0);
+    const auto report = hub.desk->report(system_clock().boot(), true);
+    REQUIRE(report.has_value());
+    CHECK(report->failed == std::vector<std::string>{"v4l2h264enc"});
+}
+
+test::ReplayChild mjpeg_camera() {
+    return test::ReplayChild({"--generate", "mjpeg:320x240@25:seconds=2"});
+}
+
+}  // namespace
+
+TEST_SUITE("pipelines/ingest/hub") {
+    TEST_CASE(
+        "an MJPEG camera is handed from the lean reader to the encoder, every picture of it") {
+        const auto camera = mjpeg_camera();
+        Hub hub(camera.url("mjpeg-240p"));
+        hub.desk->set_grant({{"x264enc"}, "software"});
+        const Session s = hub.run(60);
+        REQUIRE(s.formats.size() == 1);
+        CHECK(s.formats[0].encoder == "x264enc");
+        CHECK(s.formats[0].encoder_why == "camera sends JPEG; software");
+        CHECK(s.formats[0].width == 320);
+        CHECK(s.formats[0].height == 240);
+        CHECK(s.frames == 60);
+        const Micros span = s.last_frame - s.first_frame;  // 59 pictures of 40 ms
+        CHECK(span > 2260ms);
+        CHECK(span < 2460ms);
+        CHECK(s.stopped);
+        CHECK(hub.desk->report(system_clock().boot(), true)->width == 320);
+
+        hub.settings.encode = link::EncodeMode::camera;
+        const Session refused = hub.run(1);
+        REQUIRE(refused.lost.has_value());
+        CHECK(refused.lost->cause == journal::GapCause::refused);
+        CAPTURE(refused.lost->detail);
+        CHECK(refused.lost->detail.find("JPEG") != std::string::npos);
+    }
+
+    TEST_CASE("a camera over its limits is encoded within them, and both are said") {
+        const test::ReplayChild camera({"--generate", "h264:640x360@25:seconds=2:gop=25"});
+        Hub hub(camera.url("h264-360p"));
+        hub.settings.max_width = 320;
+        hub.settings.max_height = 240;
+        hub.settings.max_frames_per_s = 30;
+        hub.desk->set_grant({{"x264enc"}, "software"});
+        const Session first = hub.run(10);
+        REQUIRE(first.lost.has_value());
+        CHECK(first.lost->cause == journal::GapCause::encoder);
+        const Session second = hub.run(30);
+        CHECK(second.frames == 30);
+        REQUIRE(second.formats.size() == 1);
+        CHECK(second.formats[0].encoder_why ==
+              "camera sends 640x360, over the limit of 320x240; software");
+        CHECK(second.formats[0].width == 320);
+        CHECK(second.formats[0].height == 180);
+    }
+
+    TEST_CASE("an encoder that dies or cannot be opened is followed by the next") {
+        REQUIRE(init_gstreamer().ok());
+        const auto camera = mjpeg_camera();
+        test::register_fake_encoder("vah264enc", FakeEncoder::ok);
+        check_fallback(camera, FakeEncoder::dies, "the driver gave up");
+        check_fallback(camera, FakeEncoder::open_fails, "device busy");
+    }
+
+    TEST_CASE("an encoder that refuses, goes mute or hangs is followed by the next (slow)") {
+        REQUIRE(init_gstreamer().ok());
+        const auto camera = mjpeg_camera();
+        test::register_fake_encoder("vah264enc", FakeEncoder::ok);
+        check_fallback(camera, FakeEncoder::refuses, "");
+        check_fallback(camera, FakeEncoder::wrong_caps, "");
+        check_fallback(camera, FakeEncoder::mute, "gave none");
+        check_fallback(camera, FakeEncoder::falls_mute, "gave none");
+        check_fallback(camera, FakeEncoder::freezes, "hangs");
+        check_fallback(camera, FakeEncoder::hangs, "hangs");
+    }
+
+    TEST_CASE("a share that goes to another camera ends the session, and waiting has words") {
+        REQUIRE(init_gstreamer().ok());
+        const auto camera = mjpeg_camera();
+        Hub hub(camera.url("mjpeg-240p"));
+        const Session waiting = hub.run(1);
+        REQUIRE(waiting.lost.has_value());
+        CHECK(waiting.lost->detail.find("waits for its share") == 0);
+        hub.desk->set_grant({{}, "all of it is taken"});
+        const Session refused = hub.run(1);
+        REQUIRE(refused.lost.has_value());
+        CHECK(refused.lost->detail.find("all of it is taken") != std::string::npos);
+    }
+}
+
+}  // namespace hd::ingest
