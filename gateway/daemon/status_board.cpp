@@ -53,17 +53,21 @@ std::map<std::string, Health> StatusBoard::health() const {
     return health_;
 }
 
+void StatusBoard::set_encoders(EncoderStatus status) {
+    const std::lock_guard lock(mutex_);
+    encoders_ = std::move(status);
+}
+
+std::optional<EncoderStatus> StatusBoard::encoders() const {
+    const std::lock_guard lock(mutex_);
+    return encoders_;
+}
+
 void StatusBoard::set_walls(std::vector<Wall> walls) {
     const std::lock_guard lock(mutex_);
     walls_ = std::move(walls);
 }
 
-std::vector<Wall> StatusBoard::walls() const {
-    const std::lock_guard lock(mutex_);
-    return walls_;
-}
-
-}  // namespace hd::daemon
 void StatusBoard::set_gate_walls(std::vector<Wall> walls) {
     const std::lock_guard lock(mutex_);
     gate_walls_ = std::move(walls);
@@ -74,3 +78,9 @@ std::vector<Wall> StatusBoard::gate_walls() const {
     return gate_walls_;
 }
 
+std::vector<Wall> StatusBoard::walls() const {
+    const std::lock_guard lock(mutex_);
+    return walls_;
+}
+
+}  // namespace hd::daemon

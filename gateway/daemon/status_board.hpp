@@ -27,15 +27,17 @@ struct CameraStatus {
     std::string encoder, encoder_why, codec;
     std::string audio;  // how it is recorded, or why it is not
     std::uint16_t width = 0, height = 0;
-    std::uint64_t frames = 0, bytes = 0, dropped_frames = 0, reconnects = 0;
+    std::uint64_t frames = 0, bytes = 0, dropped_frames = 0, reconnects = 0,
+                  damaged_frames = 0;
     std::uint32_t recorder_restarts = 0;
     std::uint32_t sync_ms_max = 0;
     std::optional<std::int64_t> camera_clock_offset_us;
+    Micros loss_window{0};                  // that the sync period means
     std::optional<WallTime> durable_until;  // of this daemon's time
     std::optional<BootTime> durable_boot;
+    std::vector<Wall> walls;  // of the recorder that runs now, by its own report
 };
 
-    std::vector<Wall> walls;  // of the recorder that runs now, by its own report
 struct CameraStock {  // what the index says
     std::uint64_t clips = 0, stored_bytes = 0;
     std::optional<WallTime> oldest, newest;
@@ -91,16 +93,20 @@ class StatusBoard {
     void count_notice() { ++notices_; }
     std::uint64_t notices() const { return notices_; }
 
+    void set_encoders(EncoderStatus status);
+    std::optional<EncoderStatus> encoders() const;
+
     void set_walls(std::vector<Wall> walls);
     std::vector<Wall> walls() const;
+    void set_gate_walls(std::vector<Wall> walls);  // empty: no gate runs
+    std::vector<Wall> gate_walls() const;
 
   private:
     std::atomic<std::uint64_t> notices_{0};
     mutable std::mutex mutex_;  // A leaf.
     std::map<CameraId, CameraStatus> cameras_;
-    void set_gate_walls(std::vector<Wall> walls);  // empty: no gate runs
-    std::vector<Wall> gate_walls() const;
     IndexStatus index_;
+    std::optional<EncoderStatus> encoders_;
     std::map<std::string, Health> health_;
     std::vector<Wall> walls_, gate_walls_;
 };

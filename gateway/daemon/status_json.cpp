@@ -57,9 +57,11 @@ void write_camera(JsonWriter& out, const StatusFacts& facts, const CameraId& id,
         .field("frames", camera.frames)
         .field("bytes", camera.bytes)
         .field("dropped_frames", camera.dropped_frames)
+        .field("damaged_frames", camera.damaged_frames)
         .field("reconnects", camera.reconnects)
         .field("recorder_restarts", camera.recorder_restarts)
-        .field("sync_ms_max", camera.sync_ms_max);
+        .field("sync_ms_max", camera.sync_ms_max)
+        .field("loss_window_ms", camera.loss_window.count() / 1000);
     write_time_or_null(out, "durable_until", camera.durable_until);
     if (camera.durable_boot) {
         out.field("durable_age_ms", (facts.boot_now - *camera.durable_boot).count() / 1000);
@@ -109,8 +111,6 @@ void write_index(JsonWriter& out, const IndexStatus& index) {
         .end_object();
 }
 
-void write_warning(JsonWriter& out, std::string_view name, std::string_view text) {
-    out.begin_object().field("name", name).field("text", text).end_object();
 void write_wall(JsonWriter& out, const Wall& wall) {
     out.begin_object()
         .field("name", wall.name)
@@ -138,6 +138,8 @@ void write_encoders(JsonWriter& out, const std::optional<EncoderStatus>& encoder
         .end_object();
 }
 
+void write_warning(JsonWriter& out, std::string_view name, std::string_view text) {
+    out.begin_object().field("name", name).field("text", text).end_object();
 }
 
 void write_warnings(JsonWriter& out, const StatusFacts& facts, const StatusBoard& board) {
@@ -191,6 +193,7 @@ std::string status_json(const StatusFacts& facts, const StatusBoard& board) {
     out.end_array();
     write_disk(out, facts, index);
     write_index(out, index);
+    write_encoders(out, board.encoders());
     out.key("walls").begin_array();
     for (const Wall& wall : board.walls()) write_wall(out, wall);
     for (const Wall& wall : recorder_walls(cameras)) write_wall(out, wall);
