@@ -26,11 +26,10 @@ struct Supervisor::Camera {
     std::optional<JournalKeeper> keeper;
     std::optional<ProcessHandle> process;
     Connection* connection = nullptr;
-    std::string open_path;                            // the ".part" that it writes, as last heard
-    std::optional<journal::Stamp> last_durable;       // as last heard
-    std::string said_state;                           // to publish changes only
-    std::optional<link::EncoderReport> encoder_need;  // as last heard
-    bool removed = false;                             // no longer in the configuration
+    std::string open_path;                       // the ".part" that it writes, as last heard
+    std::optional<journal::Stamp> last_durable;  // as last heard
+    std::string said_state;                      // to publish changes only
+    bool removed = false;                        // no longer in the configuration
 };
 
 }  // namespace hd::daemon

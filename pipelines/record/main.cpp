@@ -61,7 +61,7 @@ int complain(const Error& error) {
 }
 
 struct Flags {
-    std::string link, camera, input, start, data, hub, seed;
+    std::string link, camera, input, start, data, hub, seed, probe_file;
     std::vector<std::string> recipients;
     double clip_seconds = 60;
     bool probe = false;
@@ -135,10 +135,22 @@ int record_camera(const Flags& flags) {
     return static_cast<int>(ended);
 }
 
-int probe_encoders() {
+int probe_encoders(const std::string& file) {
     std::ostringstream out;
     const int code = ingest::run_probe(out);
-    fmt::print("{}", out.str());
+    if (file.empty()) {
+        fmt::print("{}", out.str());
+        return code;
+    }
+    // All of it or nothing, for whoever waits for the file.
+    FileSystem& fs = real_file_system();
+    const std::string beside = file + ".part";
+    if (auto old = fs.remove(beside); !old && old.error().code != ErrorCode::not_found)
+        return complain(old.error());
+    auto made = fs.create(beside);
+    if (!made) return complain(made.error());
+    if (auto wrote = (*made)->append(as_bytes(out.str())); !wrote) return complain(wrote.error());
+    if (auto moved = fs.rename(beside, file); !moved) return complain(moved.error());
     return code;
 }
 
@@ -150,6 +162,8 @@ int run(int argc, char** argv) {
     auto* link = app.add_option("--link", flags.link, "the daemon's socket (set by halfdoord)");
     auto* input = app.add_option("--input", flags.input, "record this mp4, mkv, .h264 or .h265");
     auto* probe = app.add_flag("--probe", flags.probe, "try the video encoders of this machine");
+    app.add_option("--probe-file", flags.probe_file, "write what the probe found into this file")
+        ->needs(probe);
     app.add_option("--camera", flags.camera, "camera id, 32 hex digits");
     app.add_option("--start", flags.start, "UTC of the first picture, like 2026-11-22T14:00:00Z")
         ->needs(input);
@@ -170,7 +184,7 @@ int run(int argc, char** argv) {
     } catch (const CLI::ParseError& e) {
         return app.exit(e) == 0 ? kExitOk : kExitUsage;
     }
-    if (flags.probe) return probe_encoders();
+    if (flags.probe) return probe_encoders(flags.probe_file);
     if (!flags.input.empty()) return record_file(flags);
     if (!flags.link.empty()) return record_camera(flags);
     fmt::print(stderr, "{}", app.help());
