@@ -12,6 +12,8 @@ namespace {
 
 // Longer than any teardown (measured: 101 ms on a frozen peer); what takes longer hangs.
 constexpr Micros kStopPatience = std::chrono::seconds(2);
+// For parameter sets while pictures come; "smart" codecs send key frames 10 s apart and more.
+constexpr Micros kParameterPatience = std::chrono::seconds(60);
 
 link::CameraState state_after(journal::GapCause cause) {
     switch (cause) {
@@ -143,14 +145,25 @@ void Recorder::watch_session() {
         if (!w.camera && stop_at_key_) stop_why_ = "the daemon is of another release";
         return;
     }
-    const CameraSession& c = *w.camera;
+    CameraSession& c = *w.camera;
     // A silent open TCP connection gives no error, ever: the watchdog is ours.
     const bool never = c.last_frame == c.started;
     const Micros patience = never ? settings_->first_frame_timeout : settings_->frame_gap_timeout;
+    // Some cameras send their parameter sets seldom; connecting again would only lose them.
+    const std::uint64_t unusable = never ? c.source->stats().unusable_frames : c.unusable;
+    if (unusable > c.unusable && now - c.started <= kParameterPatience) {
+        c.unusable = unusable;
+        c.last_unusable = now;
+        say_state(link::CameraState::connecting,
+                  "pictures come, but no parameter sets (SPS, PPS) to decode them with: waiting");
+    }
+    const BootTime last = std::max(c.last_frame, c.last_unusable);
     // Frames that wait in the ingress because the disk is slow are not the camera's fault.
-    if (now - c.last_frame <= patience || w.ingress.stats().bytes_queued > 0) return;
+    if (now - last <= patience || w.ingress.stats().bytes_queued > 0) return;
     end_session(journal::GapCause::stalled,
-                fmt::format("no frame for {} ms", (now - c.last_frame).count() / 1000),
+                c.unusable > 0 && never
+                    ? "pictures come, but no parameter sets (SPS, PPS) to decode them with"
+                    : fmt::format("no frame for {} ms", (now - last).count() / 1000),
                 clip::EndReason::stream_lost);
 }
 

@@ -14,7 +14,9 @@ struct CameraSession {
     ingest::StreamGuard guard;  // while the camera's own stream is kept
     RunId run;
     BootTime started;
-    BootTime last_frame;      // when it came in, by our clock
+    BootTime last_frame;     // when it came in, by our clock
+    BootTime last_unusable;  // the same of what nobody can decode yet
+    std::uint64_t unusable = 0;
     bool connected = false;   // the camera accepted PLAY
     bool has_frames = false;  // RunBegan is in the journal
     bool kept = false;        // the stream is the camera's own

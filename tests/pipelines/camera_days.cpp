@@ -41,7 +41,9 @@ class CameraDays::Camera final : public ingest::Source {
         if (days_.mood_ == Mood::hangs) return Error{ErrorCode::unavailable, "a thread hangs"};
         return {};
     }
-    ingest::SourceStats stats() const override { return {.camera_clock = days_.camera_clock}; }
+    ingest::SourceStats stats() const override {
+        return {.unusable_frames = days_.unusable, .camera_clock = days_.camera_clock};
+    }
 
     bool over() const { return over_; }
     void say(ingest::SourceEvent event) {

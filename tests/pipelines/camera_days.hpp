@@ -39,6 +39,7 @@ class CameraDays {
     Micros frame_step = std::chrono::seconds(1);
     int key_every = 10;
     std::optional<ingest::CameraClock> camera_clock;
+    std::uint64_t unusable = 0;  // pictures of this session without parameter sets
     unsigned connects = 0;     // attempts since the start
     std::uint64_t frames = 0;  // sent since the start
     std::optional<BootTime> first_frame;  // sent since it is well again

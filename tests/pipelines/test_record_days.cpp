@@ -108,6 +108,39 @@ std::string live_through(std::uint64_t seed) {
 
 TEST_SUITE_BEGIN("pipelines/record/days");
 
+TEST_CASE("pictures without parameter sets are waited for, and the state says so") {
+    CameraDays days;
+    days.settings.first_frame_timeout = 10s;
+    days.set_mood(Mood::silent);
+    days.daemon_starts();
+    for (int i = 0; i < 40; ++i) {
+        days.unusable += 25;
+        days.live(1s);
+    }
+    CHECK(days.connects == 1);
+    const auto state_words = [&] {
+        std::string words;
+        for (const auto& message : days.heard)
+            if (const auto* m = std::get_if<link::StateChanged>(&message)) words = m->detail;
+        return words;
+    };
+    CHECK(state_words().find("no parameter sets (SPS, PPS)") != std::string::npos);
+    days.set_mood(Mood::well);
+    days.live(20s);
+    CHECK(days.connects == 1);
+    CHECK(state_words().empty());
+
+    // Not for ever.
+    CameraDays never;
+    never.set_mood(Mood::silent);
+    never.daemon_starts();
+    for (int i = 0; i < 100; ++i) {
+        never.unusable += 25;
+        never.live(1s);
+    }
+    CHECK(never.connects == 2);
+}
+
 TEST_CASE("every cause has its gap, and clips and gaps tile the time to the microsecond") {
     CameraDays days;
     days.daemon_starts();
