@@ -159,14 +159,13 @@ void CameraDays::note_end(const std::string& detail) {
     if (!keeper_) return;
     keeper_->catch_up().ignore();
     keeper_
-        ->video_ended(newest(),
-                      enabled_ ? journal::GapCause::restart : journal::GapCause::disabled, detail)
+        ->video_ended(newest(), enabled_ ? journal::GapCause::restart : journal::GapCause::disabled,
+                      detail)
         .ignore();
     if (!enabled_) keeper_->disabled(clock_keeper_->now()).ignore();
     const auto parts = clip::find_parts(fs, data() + "/clips", kCamera);
     if (!parts) return;
-    for (const std::string& part : *parts)
-        (void)clip::recover_part(fs, data() + "/clips", part);
+    for (const std::string& part : *parts) (void)clip::recover_part(fs, data() + "/clips", part);
 }
 
 void CameraDays::start_recorder() {
@@ -176,9 +175,9 @@ void CameraDays::start_recorder() {
         record::Recorder::Wiring{
             .fs = fs,
             .clock = clock,
-            .make_source = [this](const link::RecorderSettings&, Clock&, ingest::Ingress& ingress,
-                                  std::shared_ptr<ingest::EncoderDesk>)
-                -> std::unique_ptr<ingest::Source> {
+            .make_source =
+                [this](const link::RecorderSettings&, Clock&, ingest::Ingress& ingress,
+                       std::shared_ptr<ingest::EncoderDesk>) -> std::unique_ptr<ingest::Source> {
                 return std::make_unique<Camera>(*this, ingress);
             },
             .disk_thread = false});
@@ -198,8 +197,7 @@ void CameraDays::daemon_starts() {
     keeper_.emplace(std::move(*keeper));
     if (!recorder_) note_end("the hub was down");
     if (enabled_) keeper_->configured(clock_keeper_->now(), "door").ignore();
-    auto bound =
-        link::LinkListener::bind({.path = folder_.path("link.sock"), .allowed_users = {}});
+    auto bound = link::LinkListener::bind({.path = folder_.path("link.sock"), .allowed_users = {}});
     REQUIRE(bound.ok());
     listener_.emplace(std::move(*bound));
     if (!recorder_ && enabled_) start_recorder();
@@ -271,18 +269,20 @@ std::vector<clip::ClipSummary> CameraDays::clips() {
 std::vector<journal::CameraRecord> CameraDays::journal() {
     std::vector<journal::CameraRecord> out;
     (void)journal::read(fs, data() + "/journal/" + to_string(kCamera) + ".log", "camera", 0,
-                  [&](const journal::Record& r, std::uint64_t) {
-                      if (auto record = journal::decode_camera_record(r)) out.push_back(*record);
-                  });
+                        [&](const journal::Record& r, std::uint64_t) {
+                            if (auto record = journal::decode_camera_record(r))
+                                out.push_back(*record);
+                        });
     return out;
 }
 
 std::vector<journal::ClockRecord> CameraDays::clock_log() {
     std::vector<journal::ClockRecord> out;
     (void)journal::read(fs, data() + "/journal/clock.log", "clock", 0,
-                  [&](const journal::Record& r, std::uint64_t) {
-                      if (auto record = journal::decode_clock_record(r)) out.push_back(*record);
-                  });
+                        [&](const journal::Record& r, std::uint64_t) {
+                            if (auto record = journal::decode_clock_record(r))
+                                out.push_back(*record);
+                        });
     return out;
 }
 
@@ -300,8 +300,9 @@ std::vector<Tile> CameraDays::tiles() {
         if (const auto* gap = std::get_if<journal::GapBegan>(&record)) {
             open.push_back({.begin = gap->when, .end = {}, .cause = gap->cause});
         } else if (const auto* end = std::get_if<journal::GapEnded>(&record)) {
-            std::ranges::stable_sort(
-                open, [&](const Tile& a, const Tile& b) { return place(a.begin) < place(b.begin); });
+            std::ranges::stable_sort(open, [&](const Tile& a, const Tile& b) {
+                return place(a.begin) < place(b.begin);
+            });
             for (std::size_t i = 0; i < open.size(); ++i)
                 open[i].end = i + 1 < open.size() ? open[i + 1].begin : end->when;
             out.insert(out.end(), open.begin(), open.end());
@@ -336,10 +337,9 @@ std::string CameraDays::untiled() {
     for (std::size_t i = 0; i < all.size(); ++i) {
         const Tile& t = all[i];
         const std::string what = t.cause ? std::string(journal::to_string(*t.cause)) : "clip";
-        const std::string place =
-            fmt::format("tile {} of {} ({}) begins at {}, the one before ended at {}", i,
-                        all.size(), what, text_of(t.begin, number(t.begin)),
-                        text_of(edge, number(edge)));
+        const std::string place = fmt::format(
+            "tile {} of {} ({}) begins at {}, the one before ended at {}", i, all.size(), what,
+            text_of(t.begin, number(t.begin)), text_of(edge, number(edge)));
         if (t.begin.boot != edge.boot || t.begin.at != edge.at) return place;
         // UTC may run backwards where the clock did, and nowhere else; and it is not known at all
         // before a boot's clock is good.
@@ -349,7 +349,8 @@ std::string CameraDays::untiled() {
         if (known && t.begin.utc != edge.utc && t.begin.utc > edge.utc - journal::kClockStep)
             return "UTC by a little: " + place;
         if (!t.end) return i + 1 == all.size() ? "" : "an open gap is not the last: " + place;
-        if (number(*t.end) < number(t.begin) || (t.end->boot == t.begin.boot && t.end->at < t.begin.at))
+        if (number(*t.end) < number(t.begin) ||
+            (t.end->boot == t.begin.boot && t.end->at < t.begin.at))
             return "of negative length: " + place;
         edge = *t.end;
     }

@@ -23,7 +23,7 @@ enum class Mood { well, off, refuses, silent, hangs };
 // A stretch of a camera's time line: a clip, or a gap of its journal.
 struct Tile {
     journal::Stamp begin;
-    std::optional<journal::Stamp> end;  // none: a gap that is open
+    std::optional<journal::Stamp> end;       // none: a gap that is open
     std::optional<journal::GapCause> cause;  // none: a clip
 };
 
@@ -39,9 +39,9 @@ class CameraDays {
     Micros frame_step = std::chrono::seconds(1);
     int key_every = 10;
     std::optional<ingest::CameraClock> camera_clock;
-    std::uint64_t unusable = 0;  // pictures of this session without parameter sets
-    unsigned connects = 0;     // attempts since the start
-    std::uint64_t frames = 0;  // sent since the start
+    std::uint64_t unusable = 0;           // pictures of this session without parameter sets
+    unsigned connects = 0;                // attempts since the start
+    std::uint64_t frames = 0;             // sent since the start
     std::optional<BootTime> first_frame;  // sent since it is well again
 
     // -- time --
@@ -51,8 +51,10 @@ class CameraDays {
     MemoryFileSystem fs;
 
     // -- processes --
-    void daemon_starts();    // with the recorder that lives, or one that it starts
-    void daemon_dies() { channel_.reset(), listener_.reset(), clock_keeper_.reset(), keeper_.reset(); }
+    void daemon_starts();  // with the recorder that lives, or one that it starts
+    void daemon_dies() {
+        channel_.reset(), listener_.reset(), clock_keeper_.reset(), keeper_.reset();
+    }
     void daemon_speaks(const link::Message& message);
     void daemon_is_of_another_release();
     void recorder_dies();  // kill -9
