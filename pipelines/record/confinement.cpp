@@ -18,8 +18,9 @@ namespace {
 constexpr unsigned kFolderMode = 0770;  // The umask says who.
 constexpr std::string_view kTls = "rtsps://";
 
-// Heap and stacks; the system maps stacks of 8 MiB, and an encoder has dozens of threads. Measured
-// (VmData, docs/decisions/0012-walls.md): 50 MiB with the lean reader, 420 MiB with x264 at 1080p.
+// Heap and stacks; the system maps stacks of 8 MiB, and an encoder has a thread for each core.
+// Measured on 2 cores (VmData): 47 MiB with the lean reader, 100 MiB with GStreamer, 252 MiB with
+// x264 at 1080p; four times that for 8 cores and 4K.
 constexpr std::uint64_t kMemoryKept = 256ull << 20;
 constexpr std::uint64_t kMemoryEncoding = 1024ull << 20;
 
