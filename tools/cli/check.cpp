@@ -1,6 +1,7 @@
 // check and reindex: files and index compared, repaired, rebuilt; on a data folder, or by the hub.
 #include <fmt/format.h>
 
+#include "gateway/daemon/read_crew.hpp"
 #include "index/store/rebuild.hpp"
 #include "tools/cli/app.hpp"
 #include "tools/cli/hub.hpp"
@@ -8,6 +9,11 @@
 
 namespace hd::cli {
 namespace {
+
+// More threads than this make a disk seek, not read.
+constexpr unsigned kReaders = 4;
+constexpr std::uint32_t kStepFiles = 500;
+constexpr std::uint32_t kHashStepFiles = 2 * kReaders;
 
 struct CheckArgs {
     bool presence = false, size = false, hash = false;
@@ -47,70 +53,109 @@ void print_finding(Context& ctx, const store::Finding& f) {
                  {"repaired", f.repaired}});
 }
 
+// Lends threads to a walk; `crew` must outlive it.
+store::RunJobs jobs_of(daemon::ReadCrew& crew) {
+    return [&crew](std::size_t count, const std::function<void(std::size_t)>& job) {
+        crew.run(count, job);
+    };
+}
+
+std::string_view level_of(const CheckArgs& args) {
+    return args.hash ? "hash" : args.size ? "size" : "presence";
+}
+
+// What the findings come to, for a script.
+struct Verdict {
+    bool damaged = false, open = false;
+    void add(std::string_view kind, bool repaired) {
+        if (repaired) return;
+        open = true;
+        damaged = damaged || kind == "hash_differs" || kind == "unreadable_file" ||
+                  kind == "journal_damage" || kind == "index_failed";
+    }
+    int code() const { return damaged ? kDamaged : open ? kNo : kOk; }
+    void say(Context& ctx, bool repair) const {
+        if (open && !repair)
+            ctx.note(
+                "  next: halfdoor check --repair (rows, names and ends of files; never a "
+                "whole piece of video)");
+        if (damaged && repair)
+            ctx.note(
+                "  What is left is damaged video or a damaged journal: the rest of it is "
+                "still there, nothing was deleted.");
+    }
+};
+
 Result<int> check_offline(Context& ctx, const CheckArgs& args) {
     HD_ASSIGN(const OpenedStore opened, open_store(ctx, true));
     const auto level = args.hash   ? store::CheckLevel::hash
                        : args.size ? store::CheckLevel::size
                                    : store::CheckLevel::presence;
-    store::Check check(*opened.store, real_file_system(), opened.folders, {level, args.repair});
-    Progress progress(ctx, "files checked", 0);
+    daemon::ReadCrew crew(kReaders);
+    store::Check check(*opened.store, real_file_system(), opened.folders,
+                       {.level = level, .repair = args.repair, .mend_files = args.repair},
+                       jobs_of(crew));
+    std::uint64_t rows = 0;
+    for (const auto& t : opened.store->all_totals()) rows += t.clips + t.pending_clips;
+    Progress progress(ctx, "files checked", rows);
     store::WalkProgress walk;
     while (!walk.done) {
-        HD_ASSIGN(walk, check.step());
+        HD_ASSIGN(walk, check.step(args.hash ? kHashStepFiles : kStepFiles));
         progress.update(walk.files_seen);
     }
     HD_TRY(opened.store->sync());
-    bool damaged = false, open = false;
+    Verdict verdict;
     for (const store::Finding& f : check.findings()) {
         print_finding(ctx, f);
         // An unfinished clip is what a crash leaves; the next start of the hub finishes it.
-        if (f.kind == store::FindingKind::unfinished) continue;
-        open = open || !f.repaired;
-        damaged = damaged || f.kind == store::FindingKind::hash_differs ||
-                  f.kind == store::FindingKind::unreadable_file ||
-                  f.kind == store::FindingKind::journal_damage;
+        if (f.kind != store::FindingKind::unfinished)
+            verdict.add(store::to_string(f.kind), f.repaired);
     }
     ctx.out.end_list("");
     ctx.note(fmt::format("{} files checked, {} findings", walk.files_seen, walk.findings_total));
-    if (open && !args.repair && !damaged)
-        ctx.note("  next: halfdoor check --repair (adds and drops rows, never touches files)");
-    return damaged ? kDamaged : open ? kNo : kOk;
+    verdict.say(ctx, args.repair);
+    return verdict.code();
 }
 
-// Asks until the pass has ended; `verb_json` starts it, later questions only look.
-Result<wire::Reply> wait_for_check(Context& ctx, wire::Client& hub) {
+// Starts a pass and asks until it has ended. A pass that somebody else started is waited for.
+Result<wire::Reply> wait_for_check(Context& ctx, wire::Client& hub, const CheckArgs& args) {
     Progress progress(ctx, "clips checked", 0);
-    HD_ASSIGN(wire::Reply reply, ask_hub(hub, "check", R"({"wait":false})"));
+    wire::JsonWriter json;
+    json.begin_object().field("wait", false).field("level", level_of(args));
+    json.field("repair", args.repair).end_object();
+    HD_ASSIGN(wire::Reply reply, ask_hub(hub, "check", json.text()));
     while (reply.body.text_or("state", "") == "running") {
         ctx.clock.sleep_until(ctx.clock.boot() + std::chrono::milliseconds(200));
         HD_ASSIGN(reply, ask_hub(hub, "check", R"({"wait":true})"));
         progress.update(
             static_cast<std::uint64_t>(std::max<std::int64_t>(0, reply.body.int_or("checked", 0))));
     }
+    if (reply.body.text_or("level", "") != level_of(args) ||
+        reply.body.bool_or("repair", false) != args.repair)
+        return Error{ErrorCode::unavailable,
+                     "another check of this hub was running, of another kind: run this again"};
     return reply;
 }
 
 Result<int> check_online(Context& ctx, const CheckArgs& args) {
-    if (args.hash || args.size || args.repair)
-        return with_next(Error{ErrorCode::invalid,
-                               "a running hub checks presence and sizes; hashes and repair are "
-                               "for a stopped one"},
-                         "stop halfdoord, then run this again with --data FOLDER");
     HD_ASSIGN(wire::Client hub, connect_hub(ctx, Endpoint::owner));
-    HD_ASSIGN(const wire::Reply reply, wait_for_check(ctx, hub));
-    const auto& problems = reply.body.array_or_empty("problems");
-    bool damaged = false;
-    for (const wire::Json& p : problems) {
-        damaged = damaged || p.text_or("kind", "") == "damaged";
+    HD_ASSIGN(const wire::Reply reply, wait_for_check(ctx, hub, args));
+    Verdict verdict;
+    for (const wire::Json& p : reply.body.array_or_empty("problems")) {
+        const bool repaired = p.bool_or("repaired", false);
+        verdict.add(p.text_or("kind", ""), repaired);
         ctx.out.row({{"kind", p.text_or("kind", "")},
                      {"path", p.text_or("clip", "")},
                      {"what", p.text_or("text", "")},
-                     {"repaired", false}});
+                     {"repaired", repaired}});
     }
     ctx.out.end_list("");
-    ctx.note(fmt::format("{} clips checked, {} findings", reply.body.int_or("checked", 0),
-                         problems.size()));
-    return damaged ? kDamaged : problems.empty() ? kOk : kNo;
+    const auto total = reply.body.int_or("problems_total", 0);
+    if (total > static_cast<std::int64_t>(reply.body.array_or_empty("problems").size()))
+        ctx.note("  (the first of them; `halfdoor check --offline` on a stopped hub lists all)");
+    ctx.note(fmt::format("{} clips checked, {} findings", reply.body.int_or("checked", 0), total));
+    verdict.say(ctx, args.repair);
+    return verdict.code();
 }
 
 bool use_hub(Context& ctx, const CheckArgs& args) {
@@ -130,8 +175,10 @@ Result<int> reindex_verb(Context& ctx, CheckArgs& args) {
         return kOk;
     }
     HD_ASSIGN(const OpenedStore opened, open_store(ctx, false));
-    store::Rebuild rebuild(*opened.store, real_file_system(), opened.folders);
-    HD_TRY(rebuild.restart());
+    daemon::ReadCrew crew(kReaders);
+    store::Rebuild rebuild(*opened.store, real_file_system(), opened.folders, jobs_of(crew));
+    // One that was cut short goes on where it was.
+    if (!opened.report.rebuild_unfinished) HD_TRY(rebuild.restart());
     Progress progress(ctx, "files read", 0);
     store::WalkProgress walk;
     while (!walk.done) {
@@ -143,7 +190,10 @@ Result<int> reindex_verb(Context& ctx, CheckArgs& args) {
     ctx.out.end_list("");
     ctx.note(fmt::format("{} files read, {} rows written, {} findings", walk.files_seen,
                          walk.clips_put, walk.findings_total));
-    return rebuild.findings().empty() ? kOk : kDamaged;
+    Verdict verdict;
+    for (const store::Finding& f : rebuild.findings())
+        verdict.add(store::to_string(f.kind), f.repaired);
+    return verdict.open ? kDamaged : kOk;
 }
 
 }  // namespace
@@ -153,18 +203,21 @@ void add_check_verbs(Frame& frame) {
     CLI::App* sub = frame.verb(
         "Files and developers",
         {"check", "Compare files and index; say what is wrong",
-         R"(A running hub checks itself; with --data (hub stopped) the folder is read directly.
-Exit 0: nothing found. 1: rows and files disagree. 4: damaged files.
+         R"(A running hub checks itself and goes on recording; with --data (hub stopped) the folder is read directly.
+Exit 0: nothing found, or all of it repaired. 1: rows and files disagree. 4: damaged files.
 
-  halfdoor check
-  halfdoor check --data /var/lib/halfdoor --hash
+  halfdoor check --hash
+  halfdoor check --repair --tsv
   halfdoor check --data /var/lib/halfdoor --repair
 )"});
     sub->add_flag("--presence", check->presence,
                   "Each row has its file, each file its row (default)");
     sub->add_flag("--size", check->size, "Also sizes and footers");
     sub->add_flag("--hash", check->hash, "Also every byte against its SHA-256");
-    sub->add_flag("--repair", check->repair, "Add missing rows, drop rows without a file");
+    sub->add_flag(
+        "--repair", check->repair,
+        "Add missing rows, drop rows without a file, give misnamed files their name back, "
+        "finish files that lost their end");
     sub->add_flag("--offline", check->offline, "Read the data folder even if a hub seems to run");
     frame.on(sub, check, check_verb);
 
