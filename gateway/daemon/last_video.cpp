@@ -100,8 +100,7 @@ std::optional<VideoSpan> newest_video(FileSystem& fs, const std::string& clips_f
         return boot == now.boot ? 2 : (boot == last_boot ? 1 : 0);
     };
     for (const std::string& day : days_to_read(fs, join(clips_folder, folder), edge, now)) {
-        for (const std::string& file :
-             files_to_read(fs, clips_folder, join(folder, day), edge)) {
+        for (const std::string& file : files_to_read(fs, clips_folder, join(folder, day), edge)) {
             const auto span = video_of(fs, join(clips_folder, file), now.boot);
             if (!span) continue;
             const bool newer = !best || rank(span->end.boot) > rank(best->end.boot) ||

@@ -1,5 +1,6 @@
 // Cameras are not all connected to at once: after a power cut the hub would load its processor, and
-// a switch or a recorder's worth of cameras their network, with every handshake in one second. Pure.
+// a switch or a recorder's worth of cameras their network, with every handshake in one second.
+// Pure.
 #pragma once
 
 #include <map>

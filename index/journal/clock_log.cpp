@@ -29,11 +29,11 @@ std::optional<ClockRecord> clock_change(const std::optional<ClockRecord>& last, 
 std::optional<ClockRecord> ClockLog::newest(const BootId& boot) {
     const auto size = fs_->size(path_);
     if (size && *size > read_until_) {
-        const auto report = read(*fs_, path_, "clock", read_until_,
-                                 [this](const Record& record, std::uint64_t) {
-                                     const auto decoded = decode_clock_record(record);
-                                     if (decoded) newest_ = *decoded;
-                                 });
+        const auto report =
+            read(*fs_, path_, "clock", read_until_, [this](const Record& record, std::uint64_t) {
+                const auto decoded = decode_clock_record(record);
+                if (decoded) newest_ = *decoded;
+            });
         if (report) read_until_ = std::max(read_until_, report->whole_until);
     }
     if (!newest_ || newest_->when.boot != boot) return std::nullopt;

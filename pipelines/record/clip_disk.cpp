@@ -182,8 +182,7 @@ void ClipDisk::finish_broken() {
         if (!recovered || !recovered->summary) continue;
         log::info("clip.recovered", "path={} cut_bytes={}", recovered->relative_path,
                   recovered->cut_bytes);
-        gaps_.settle_late(begin_of(*recovered->summary), end_of(*recovered->summary),
-                          disk_cause_);
+        gaps_.settle_late(begin_of(*recovered->summary), end_of(*recovered->summary), disk_cause_);
         events_.push_back(ClipEnded{recovered->relative_path, std::move(*recovered->summary)});
     }
 }

@@ -52,13 +52,12 @@ void GapBook::apply(const journal::CameraRecord& record) {
 Result<void> GapBook::read_others() {
     // What is kept is ours and newer than all that the file says.
     if (!kept_.empty() || !fs_->exists(path_)) return {};
-    HD_ASSIGN(const auto report, journal::read(*fs_, path_, "camera", read_until_,
-                                               [this](const journal::Record& record,
-                                                      std::uint64_t) {
-                                                   const auto decoded =
-                                                       journal::decode_camera_record(record);
-                                                   if (decoded) apply(*decoded);
-                                               }));
+    HD_ASSIGN(const auto report,
+              journal::read(*fs_, path_, "camera", read_until_,
+                            [this](const journal::Record& record, std::uint64_t) {
+                                const auto decoded = journal::decode_camera_record(record);
+                                if (decoded) apply(*decoded);
+                            }));
     read_until_ = std::max(read_until_, report.whole_until);
     return {};
 }

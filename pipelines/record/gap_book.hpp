@@ -19,8 +19,7 @@ namespace hd::record {
 class GapBook {
   public:
     // `fs` must outlive this. The journal need not exist.
-    GapBook(FileSystem& fs, std::string journal_path)
-        : fs_(&fs), path_(std::move(journal_path)) {}
+    GapBook(FileSystem& fs, std::string journal_path) : fs_(&fs), path_(std::move(journal_path)) {}
 
     // Any other record of the camera: written and synced, or lost with an error.
     Result<void> write(const journal::CameraRecord& record);
@@ -32,8 +31,8 @@ class GapBook {
               journal::GapCause cause, const std::string& detail);
     // Video is back and durable. Nothing if no gap is open.
     void close(const journal::Stamp& at);
-    // A clip was finished late, in the stretch that the open gap took for empty (what follows it has
-    // `cause`), or shorter than was thought.
+    // A clip was finished late, in the stretch that the open gap took for empty (what follows it
+    // has `cause`), or shorter than was thought.
     void settle_late(const journal::Stamp& begin, const journal::Stamp& end,
                      journal::GapCause cause);
 

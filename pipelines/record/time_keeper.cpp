@@ -35,8 +35,8 @@ bool TimeKeeper::look() {
     const journal::Stamp now = journal::read_clocks(*clock_);
     const Micros offset = journal::offset_of(now);
     const bool stands = same_clock(offset, time_.wall_minus_boot);
-    const bool good = time_.quality == ClockQuality::synchronised ||
-                      now.quality != ClockQuality::synchronised;
+    const bool good =
+        time_.quality == ClockQuality::synchronised || now.quality != ClockQuality::synchronised;
     if (stands && good) {
         stepped_at_.reset();
         return false;

@@ -112,8 +112,8 @@ TEST_CASE("a boot in 1970: clips wait for their time, then are found under it, u
         if (i > 0) CHECK(answer.clips[i].begin == answer.clips[i - 1].end);
     }
     CHECK(restamped >= before.size());
-    CHECK(answer.clips[0].begin.us == days.clips()[0].boot_begin.us +
-                                          journal::offset_of(log[1].when).count());
+    CHECK(answer.clips[0].begin.us ==
+          days.clips()[0].boot_begin.us + journal::offset_of(log[1].when).count());
     CHECK(known > days.clips()[0].boot_end);
 }
 
@@ -248,9 +248,10 @@ TEST_CASE("of two boots without a clock each keeps its own: what is never known 
 TEST_CASE("500 ppm of drift for a day: BOOTTIME counts, UTC follows in recorded steps") {
     CameraDays days;
     days.settings.sync_period = 10s;
+    days.frame_step = 2s;
     days.daemon_starts();
     for (int i = 0; i < 24 * 60; ++i) {
-        days.live(60s);
+        days.live(60s, 2s);
         days.clock.step_wall(30ms);
     }
     days.stop();
@@ -258,26 +259,26 @@ TEST_CASE("500 ppm of drift for a day: BOOTTIME counts, UTC follows in recorded 
     check_durations(days);
     const auto clips = days.clips();
     CHECK(frames_of(clips) == days.frames);
-    CHECK(days.frames >= 86'398);
+    CHECK(days.frames >= 43'190);
     // A step a record: 43.2 s of drift, each record 0.1 s or one turn's drift more.
     const std::size_t records = days.clock_log().size();
     CHECK(records >= 330);
     CHECK(records <= 434);
-    CHECK(clips.back().boot_end - clips.front().boot_begin >= 86'390s);
+    CHECK(clips.back().boot_end - clips.front().boot_begin >= 86'380s);
     const Micros off = days.clock.wall() - clips.back().utc_end;
-    CHECK(std::chrono::abs(off) < 1s + journal::kClockStep + 30ms);
+    CHECK(std::chrono::abs(off) < 2s + journal::kClockStep + 30ms);
 }
 
 TEST_CASE("a camera whose clock jumps orders nothing: it is a note of its run") {
     CameraDays days;
     days.daemon_starts();
-    days.camera_clock = ingest::CameraClock{
-        .offset = 3600s, .spread = 2ms, .reports = 12, .jumps = 0};
+    days.camera_clock =
+        ingest::CameraClock{.offset = 3600s, .spread = 2ms, .reports = 12, .jumps = 0};
     days.live(70s);
     days.hang_up();
     days.live(5s);
-    days.camera_clock = ingest::CameraClock{
-        .offset = -86'400s, .spread = 9ms, .reports = 7, .jumps = 3};
+    days.camera_clock =
+        ingest::CameraClock{.offset = -86'400s, .spread = 9ms, .reports = 7, .jumps = 3};
     days.live(70s);
     days.stop();
     CHECK(days.untiled() == "");
