@@ -212,5 +212,47 @@ class Ills(Walls):
         self.hub.wait_recording(60)
 
 
+@unittest.skipUnless(os.environ.get("HALFDOOR_LONG"), "long: meson test --suite slow")
+class OwnUser(unittest.TestCase):
+    """Recorders as another user: they record, are adopted, and their clips are the daemon's to index and delete."""
+
+    def test_recorders_have_a_user_of_their_own(self):
+        if os.geteuid() != 0:
+            self.skipTest("only root may start programs as another user")
+        folder, programs = hub_case.temp_folder(self), hubkit.Programs()
+        folder.chmod(0o711)
+        replay = hubkit.Replay(programs, folder, generate="h264:320x180@10:gop=10")
+        self.addCleanup(replay.stop)
+        cameras = {c["name"]: c["url"] for c in replay.cameras}
+        hub = hubkit.prepared_hub(programs, folder / "hub", cameras, clip_seconds=3, requester=False)
+        (folder / "hub").chmod(0o711)
+        text = hub.config.read_text(encoding="utf-8")
+        hub.config.write_text(text.replace("[hub]", '[hub]\nrecorder_user = "nobody"', 1), encoding="utf-8")
+        self.addCleanup(hub.stop)
+        hub.start(wait_recording=False)
+        hub_case.wait_answering(hub)
+        hubkit.apply_policy(hub)
+        hub.wait_recording(60)
+        walls = {w["name"]: w["state"] for w in hub.status()["walls"]}
+        for name in ("recorder.user", "recorder.capabilities", "folder.data", "folder.runtime"):
+            self.assertEqual(walls[name], "enforced", name)
+        camera, pid = next(iter(hub.recorder_pids().items()))
+        facts = pathlib.Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
+        self.assertRegex(facts, r"(?m)^Uid:\t65534\t65534\t65534\t65534$")
+        hub.daemon.kill()
+        hub.start()
+        self.assertEqual(hub.recorder_pids(), {camera: pid}, "adopted")
+        # A clip that a killed recorder left is mended by the daemon, whose file it is not.
+        hubkit.wait_until(lambda: any((hub.data / "clips").rglob("*.part")), 10, "open clip", 0.05)
+        time.sleep(1)
+        os.kill(pid, 9)
+        hubkit.wait_until(lambda: "clip.recovered" in hub.daemon.text(), 10, "recovered clip")
+        hub.wait_recording(20)
+        hubkit.wait_until(lambda: len(hub.clip_files(camera)) >= 3, 20, "clips")
+        self.assertEqual(hub.cli("check", "--json").stdout.strip(), "")
+        count = hub_case.count_frames(programs, hub_case.opened(hub, hub.clip_files(camera), folder / "all.mp4"))
+        self.assertEqual((count["repeated"], count["counted"]), (0, count["packets"]), count)
+
+
 if __name__ == "__main__":
     hub_case.main()
