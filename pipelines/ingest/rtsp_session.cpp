@@ -194,6 +194,11 @@ void RtspSession::on_pad_added(GstElement*, GstPad* pad, gpointer self) {
     const std::string_view encoding =
         caps ? field(gst_caps_get_structure(caps.get(), 0), "encoding-name") : "";
     source.sink_.push(Connected{});
+    AudioFormat sound;
+    sound.words = source.settings_.audio == link::AudioMode::off
+                      ? "off"
+                      : "not recorded: only the lean reader (rtsp:// over TCP) takes sound";
+    source.sink_.push(std::move(sound));
     if (auto linked = source.link_branch(pad, encoding); !linked)
         source.lose({GapCause::encoder, linked.error().what});
 }
