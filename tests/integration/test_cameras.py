@@ -49,9 +49,9 @@ class Footage(unittest.TestCase):
         with camera_hub.CameraHub(programs, folder / reader, cameras, frames=1, seconds=60, clip_seconds=8,
                                   extra_config=f'rtsp_reader = "{reader}"\n') as run:
             time.sleep(SECONDS)
-            outcomes = {s["name"]: camera_hub.Outcome(s) for s in sorted(run.hub.status()["cameras"], key=lambda s: s["name"])}
+            outcomes = {s["name"]: camera_hub.Outcome(s) for s in run.hub.status()["cameras"]}
             run.hub.stop()
-            for name, outcome in outcomes.items():
+            for name, outcome in sorted(outcomes.items()):
                 with self.subTest(reader=reader, file=name):
                     self.judge(reader, run.hub, programs, folder / f"{reader}-{name}", outcome)
 
@@ -80,6 +80,37 @@ class Footage(unittest.TestCase):
 
     def test_footage_through_gstreamer(self):
         self.record("gstreamer")
+
+
+class Clocks(unittest.TestCase):
+    """The camera's clock is a fact to record: a jump of it, or no clock at all, moves no frame."""
+
+    def watch(self, reader):
+        folder, programs = hub_case.temp_folder(self), hubkit.Programs()
+        replay = hubkit.Replay(programs, folder, generate="h264:160x120@15:gop=15", options=[
+            "--cameras", "3", "--fault", "1,ntpjump,12,3600", "--fault", "2,nosr,0"])
+        self.addCleanup(replay.stop)
+        cameras = {c["name"]: c["url"] for c in replay.cameras}
+        with camera_hub.CameraHub(programs, folder / reader, cameras, frames=1, seconds=60, clip_seconds=60,
+                                  extra_config=f'rtsp_reader = "{reader}"\n') as run:
+            time.sleep(35)
+            status = {s["name"]: s for s in run.hub.status()["cameras"]}
+        jumped, silent, plain = (status[name] for name in cameras)
+        print(f"\nclocks, rtsp_reader = \"{reader}\": offsets in ms "
+              f"{[s.get('camera_clock_offset_ms') for s in (jumped, silent, plain)]}")
+        self.assertAlmostEqual(jumped["camera_clock_offset_ms"], 3_600_000, delta=1000)
+        self.assertNotIn("camera_clock_offset_ms", silent)
+        self.assertAlmostEqual(plain["camera_clock_offset_ms"], 0, delta=1000)
+        for camera in status.values():
+            self.assertEqual((camera["reconnects"], camera["dropped_frames"]), (0, 0))
+            self.assertGreater(camera["frames"], 30 * 15)
+            self.assertEqual(camera["clips"], 0)  # nothing was cut: the first clip is still open
+
+    def test_camera_clock_to_the_lean_reader(self):
+        self.watch("lean")
+
+    def test_camera_clock_to_gstreamer(self):
+        self.watch("gstreamer")
 
 
 def transcripts():
