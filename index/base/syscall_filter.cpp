@@ -126,6 +126,9 @@ constexpr const char* kDeadly[] = {"execve",
 // heaps, sync files, NVIDIA's, Rockchip's. Not T: typing into a terminal is among them.
 constexpr std::string_view kDeviceKinds = "V|dbH>INGFAvr";
 
+// How much waits, blocking or not, is it a terminal.
+constexpr unsigned kHarmlessRequests[] = {FIONREAD, FIONBIO, TCGETS};
+
 struct FilterRelease {
     void operator()(void* filter) const { seccomp_release(filter); }
 };
@@ -190,7 +193,7 @@ void allow_by_argument(Filter& filter, const SyscallRights& rights) {
                              PR_GET_NO_NEW_PRIVS, PR_CAPBSET_READ, PR_SET_TIMERSLACK})
         filter.allow("prctl", {is(0, static_cast<std::uint64_t>(option))});
     constexpr std::uint64_t kNumber = 0xffffffff;  // The kernel looks at 32 bits of a request.
-    for (const std::uint64_t request : {FIONREAD, FIONBIO, TCGETS})
+    for (const unsigned request : kHarmlessRequests)
         filter.allow("ioctl", {masked(1, kNumber, request)});
     if (!rights.devices) return;
     for (const char kind : kDeviceKinds)

@@ -3,9 +3,12 @@
 #include <thread>
 
 #include <doctest/doctest.h>
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
+#include <unistd.h>
 
 #include "gateway/daemon/ballast.hpp"
 #include "gateway/daemon/bounded_queue.hpp"
@@ -14,8 +17,10 @@
 #include "gateway/daemon/clock_keeper.hpp"
 #include "gateway/daemon/journal_keeper.hpp"
 #include "gateway/daemon/lock_file.hpp"
+#include "gateway/daemon/recorder_user.hpp"
 #include "gateway/daemon/sd_notify.hpp"
 #include "gateway/daemon/status_board.hpp"
+#include "gateway/daemon/walls.hpp"
 #include "tests/support/fake_clock.hpp"
 #include "tests/support/temp_folder.hpp"
 
@@ -319,5 +324,64 @@ TEST_SUITE("gateway/daemon/ballast") {
         CHECK(real_file_system().size(path).value() == kBallastBytes);
         CHECK(make_room(folder.path()).ok());
         CHECK(real_file_system().exists(path));
+    }
+}
+
+TEST_SUITE("gateway/daemon/walls") {
+    TEST_CASE("of several recorders the weakest speaks for all, by its camera's name") {
+        std::map<CameraId, CameraStatus> cameras;
+        for (const std::uint8_t n : {std::uint8_t{1}, std::uint8_t{2}, std::uint8_t{3}}) {
+            CameraStatus status;
+            status.name = fmt::format("camera {}", n);
+            status.walls = {{"recorder.files", WallState::enforced, "Landlock ABI 7"},
+                            {"recorder.ports", WallState::enforced, "TCP to port 554"}};
+            if (n == 2) status.walls[1] = {"recorder.ports", WallState::partial, "UDP"};
+            CameraId id;
+            id.bytes.fill(n);
+            cameras[id] = status;
+        }
+        const std::vector<Wall> walls = recorder_walls(cameras);
+        REQUIRE(walls.size() == 2);
+        CHECK(walls[0] == Wall{"recorder.files", WallState::enforced, "Landlock ABI 7"});
+        CHECK(walls[1] == Wall{"recorder.ports", WallState::partial, "camera 2: UDP"});
+        CHECK(recorder_walls({}).empty());
+    }
+
+    TEST_CASE("a user that is named must be there; one that is not named may be missing") {
+        const auto named = find_recorder_user("no-such-user-here");
+        REQUIRE_FALSE(named.ok());
+        CHECK(named.error().what.find("no-such-user-here") != std::string::npos);
+        CHECK(find_recorder_user("").ok());
+    }
+
+    TEST_CASE("a program that is started as another user is that user, with nothing of ours open") {
+        if (::geteuid() != 0) {
+            MESSAGE("skipped: only root may start programs as another user");
+            return;
+        }
+        const test::TempFolder folder;
+        REQUIRE(::chmod(folder.path().c_str(), 0777) == 0);
+        const std::string out = join(folder.path(), "out");
+        const Fd ours(::open("/etc/hostname", O_RDONLY));  // Not close-on-exec.
+        const auto pid =
+            start_child({.program = "/bin/sh",
+                         .args = {"-c", "(id -u; id -g; umask; ls /proc/self/fd | wc -l) > " + out +
+                                            ".part; mv " + out + ".part " + out},
+                         .extra_environment = {},
+                         .user = ChildUser{.uid = 65534, .gid = 65534, .groups = {65534}}});
+        REQUIRE(pid.ok());
+        for (int i = 0; i < 100 && ::access(out.c_str(), F_OK) != 0; ++i) ::usleep(20'000);
+        const auto text = real_file_system().read(out, 4096);
+        REQUIRE(text.ok());
+        // 0, 1, 2 and ls's own.
+        CHECK(std::string(text->begin(), text->end()) == "65534\n65534\n0007\n4\n");
+        ProcessHandle::of(*pid).value().reap();
+    }
+
+    TEST_CASE("a program that cannot be started says why") {
+        const auto pid =
+            start_child({.program = "/no/such/program", .args = {}, .extra_environment = {}});
+        REQUIRE_FALSE(pid.ok());
+        CHECK(pid.error().code == ErrorCode::not_found);
     }
 }

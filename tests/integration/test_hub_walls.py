@@ -122,7 +122,7 @@ class Walls(unittest.TestCase):
         hub_keys = [p for p in (self.hub.data / "hub").iterdir() if p.stat().st_mode & 0o077 == 0]
         self.assertTrue(hub_keys)
         other = next((self.hub.data / "clips" / self.good).glob("*/*.clip*"))
-        files = [f"read {hub_keys[0]}", f"list {self.hub.data / 'hub'}", f"read {self.hub.config}",
+        files = [*(f"read {key}" for key in hub_keys), f"list {self.hub.data / 'hub'}", f"read {self.hub.config}",
                  f"list {self.hub.data / 'clips'}", f"list {other.parent}", f"read {other}", f"unlink {other}",
                  f"append {self.hub.data / 'journal' / (self.good + '.log')}",
                  f"read {self.hub.data / 'journal' / (self.good + '.log')}",
