@@ -104,7 +104,6 @@ RocksSetup rocks_setup(const StoreOptions& options) {
     // The log: the tail after a power cut may be torn, which is not damage.
     o.wal_recovery_mode = rocksdb::WALRecoveryMode::kPointInTimeRecovery;
     o.avoid_flush_during_recovery = true;
-    o.recycle_log_file_num = options.tuning.recycle_logs;
 
     o.info_log_level = rocksdb::InfoLogLevel::WARN_LEVEL;
     o.keep_log_file_num = 2;

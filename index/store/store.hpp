@@ -32,7 +32,6 @@ struct StoreOptions {
         bool merge_appends = true;  // append a clip to its hour; false: rewrite the hour
         bool compress = false;
         std::uint32_t block_bytes = 4096;
-        std::uint32_t recycle_logs = 0;
     } tuning;
 };
 

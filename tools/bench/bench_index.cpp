@@ -57,7 +57,6 @@ int main(int argc, char** argv) {
     app.add_flag("--rewrite", rewrite, "rewrite an hour with each clip instead of appending");
     app.add_flag("--compress", s.tuning.compress, "LZ4 blocks");
     app.add_option("--block-bytes", s.tuning.block_bytes, "block size of tables");
-    app.add_option("--recycle-logs", s.tuning.recycle_logs, "log files that are written again");
     CLI11_PARSE(app, argc, argv);
     s.tuning.merge_appends = !rewrite;
     if (s.folder.empty())
