@@ -13,7 +13,7 @@ namespace hd::ingest {
 
 class EncoderWatch {
   public:
-    // A picture came from the camera; `waiting` decoded ones stand before the encoder. The phrase,
+    // A picture came from the camera; `waiting` ones stand before the encoder. The phrase,
     // if the encoder stopped: it will not come back.
     std::optional<std::string> offered(BootTime now, unsigned waiting);
     void prepared(BootTime now);  // the encoder was told the format

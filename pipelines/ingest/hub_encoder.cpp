@@ -1,5 +1,6 @@
 #include "pipelines/ingest/hub_encoder.hpp"
 
+#include <algorithm>
 #include <string_view>
 
 #include <fmt/format.h>
@@ -23,8 +24,8 @@ void HubEncoder::attach(GstElement* bin) {
     bin_.reset(GST_ELEMENT(gst_object_ref(bin)));
     raw_.reset(gst_bin_get_by_name(GST_BIN(bin), kRawName));
     g_signal_connect(raw_.get(), "overrun", G_CALLBACK(on_overrun), this);
-    const GstElementPtr feed{gst_bin_get_by_name(GST_BIN(bin), kFeedName)};
-    g_signal_connect(feed.get(), "overrun", G_CALLBACK(on_overrun), this);
+    feed_.reset(gst_bin_get_by_name(GST_BIN(bin), kFeedName));
+    g_signal_connect(feed_.get(), "overrun", G_CALLBACK(on_overrun), this);
     const auto both = static_cast<GstPadProbeType>(GST_PAD_PROBE_TYPE_BUFFER |
                                                    GST_PAD_PROBE_TYPE_EVENT_DOWNSTREAM);
     probe(bin, kFeedName, "sink", GST_PAD_PROBE_TYPE_BUFFER, on_offered, this);
@@ -36,9 +37,12 @@ void HubEncoder::attach(GstElement* bin) {
 GstPadProbeReturn HubEncoder::on_offered(GstPad*, GstPadProbeInfo*, gpointer user) {
     auto& self = *static_cast<HubEncoder*>(user);
     const BootTime now = self.clock_.boot();
-    guint waiting = 0;
-    g_object_get(self.raw_.get(), "current-level-buffers", &waiting, nullptr);
-    if (const auto why = self.watch_.offered(now, waiting)) self.on_failed_(self.blame(*why));
+    // A driver that hangs may hold the decoder too: it waits for an answer about memory.
+    guint decoded = 0, coded = 0;
+    g_object_get(self.raw_.get(), "current-level-buffers", &decoded, nullptr);
+    g_object_get(self.feed_.get(), "current-level-buffers", &coded, nullptr);
+    if (const auto why = self.watch_.offered(now, std::max(decoded, coded)))
+        self.on_failed_(self.blame(*why));
     if (!self.desk_->allows(self.element_))
         self.on_failed_(self.element_ + ": the hub gave it to another camera");
     if (const auto rates = self.watch_.rates(now))
@@ -98,6 +102,14 @@ void HubEncoder::note_size(GstCaps* caps) {
 }
 
 bool HubEncoder::is_mine(GstMessage* error) const {
+    // Formats that an encoder does not take come back through the queues to whoever pushes first.
+    GError* raw_error = nullptr;
+    gchar* raw_debug = nullptr;
+    gst_message_parse_error(error, &raw_error, &raw_debug);
+    const GErrorPtr words{raw_error};
+    const GCharPtr debug{raw_debug};
+    if (debug && std::string_view(debug.get()).find("not-negotiated") != std::string_view::npos)
+        return true;
     GstObject* source = GST_MESSAGE_SRC(error);
     if (!source || !bin_ || !gst_object_has_as_ancestor(source, GST_OBJECT(bin_.get())))
         return false;

@@ -47,7 +47,7 @@ class HubEncoder {
     Clock& clock_;
     const std::function<void(std::string)> on_failed_;
     EncoderWatch watch_;
-    GstElementPtr bin_, raw_;
+    GstElementPtr bin_, feed_, raw_;
     GstClockTime next_due_ = 0;  // Only the decoder's thread.
     std::atomic<std::uint32_t> width_{0}, height_{0};
     std::atomic<bool> blamed_{false};
