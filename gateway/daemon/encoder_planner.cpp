@@ -71,9 +71,11 @@ link::EncoderGrant Shares::grant(const EncoderWish& wish) {
             "for",
             use.hardware_pixels_per_s / kMega, facts.hardware_pixels_per_s / kMega, load / kMega);
     }
-    const bool room = use.software_pixels_per_s + load <= facts.software_pixels_per_s;
+    // Before its first picture nobody knows what a camera will cost: it is let in on trial.
+    const std::uint64_t known = wish.report.width > 0 ? load : 0;
+    const bool room = use.software_pixels_per_s + known <= facts.software_pixels_per_s;
     if (!software.empty() && (room || use.software_cameras == 0)) {
-        use.software_pixels_per_s += load;
+        use.software_pixels_per_s += known;
         ++use.software_cameras;
         if (!room) why += "; more than this machine can do, pictures are left out";
         return {software, why + failed};

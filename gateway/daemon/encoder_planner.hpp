@@ -38,7 +38,7 @@ struct EncoderShares {
     EncoderUse use;
 };
 
-// What a camera asks for. As long as nothing was measured: 1080p30.
+// What a camera asks for. As long as nothing was measured: 1080p30 (of software: nothing yet).
 std::uint64_t pixels_per_s(const link::EncoderReport& report);
 
 // `wishes` in the order of the configuration, only those that need an encoder. A camera keeps the
