@@ -76,8 +76,8 @@ class CameraFeed {
     std::size_t audio_index_ = 0;
     Tick audio_loop_{0};
     Tick silent_until_{0};
-    Tick mute_until_{0};      // of the sound alone
-    double drift_ppm_ = 0;    // of its times
+    Tick mute_until_{0};    // of the sound alone
+    double drift_ppm_ = 0;  // of its times
     Tick drift_begin_{0};
     std::uint64_t frames_to_lose_ = 0;
 };
