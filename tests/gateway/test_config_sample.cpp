@@ -68,6 +68,7 @@ TEST_SUITE("gateway/config/sample") {
         CHECK(got.retention.max_bytes == retention.max_bytes);
         CHECK(got.retention.camera_max_bytes == retention.camera_max_bytes);
         CHECK(got.retention.reserve_bytes == retention.reserve_bytes);
+        CHECK(got.retention.delete_per_s == retention.delete_per_s);
         const EndpointsSettings endpoints;
         CHECK(got.endpoints.ipc_mode == endpoints.ipc_mode);
         CHECK(got.endpoints.owner_tcp == endpoints.owner_tcp);
