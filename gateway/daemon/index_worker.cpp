@@ -216,12 +216,8 @@ void IndexWorker::take(const RecorderGone& gone) {
 }
 
 void IndexWorker::take(const GapSeen& gap) {
-    Result<void> put;
-    if (gap.open) {
-        put = store_->put_gap({.camera = gap.camera, .begin = gap.when, .cause = gap.cause});
-    } else {
-        put = store_->close_gap(gap.camera, gap.when);
-    }
+    // The notice is a hint that may be late or one of several; the journal has them in order.
+    auto put = store::follow_journal(*store_, wiring_.fs, folders_, gap.camera);
     if (!put) complain("index.gap_failed", put.error());
 }
 

@@ -46,11 +46,8 @@ struct RecorderGone {  // its process has ended; `open_path` is a ".part" that n
     CameraId camera;
     std::string open_path;
 };
-struct GapSeen {
+struct GapSeen {  // began, changed or ended: its journal says
     CameraId camera;
-    bool open = false;
-    journal::Stamp when;
-    journal::GapCause cause = journal::GapCause::closed;
 };
 struct OffsetKnown {
     BootId boot;

@@ -201,7 +201,7 @@ void Supervisor::end_video(Camera& camera, const std::string& detail) {
 void Supervisor::tell_gaps(Camera& camera) {
     for (GapMark& mark : camera.keeper->take_marks()) {
         const CameraId& id = camera.plan.camera;
-        offer(GapSeen{.camera = id, .open = mark.open, .when = mark.when, .cause = mark.cause});
+        offer(GapSeen{.camera = id});
         wiring_.events.publish("gap", wiring_.clock.wall(),
                                gap_fields({.camera = id,
                                            .open = mark.open,

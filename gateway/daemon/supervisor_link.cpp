@@ -231,7 +231,7 @@ void Supervisor::on_message(Camera& camera, const link::ClipFinished& m) {
 }
 
 void Supervisor::on_message(Camera& camera, const link::GapChanged& m) {
-    offer(GapSeen{.camera = camera.plan.camera, .open = m.open, .when = m.when, .cause = m.cause});
+    offer(GapSeen{.camera = camera.plan.camera});
     wiring_.events.publish("gap", wiring_.clock.wall(),
                            gap_fields({.camera = camera.plan.camera,
                                        .open = m.open,

@@ -132,7 +132,8 @@ Result<JournalPart> read_journal_part(FileSystem& fs, const DataFolders& folders
                                       const CameraId& camera, std::uint64_t from,
                                       Findings& findings) {
     JournalPart part;
-    part.whole_until = from;
+    part.whole_until = part.resume_from = from;
+    std::optional<std::uint64_t> open_at;  // the first GapBegan of the gap that is open
     const std::string name = to_string(camera) + std::string(kJournalEnding);
     const std::string path = join(folders.journal, name);
     if (!fs.exists(path)) return part;
@@ -145,7 +146,9 @@ Result<JournalPart> read_journal_part(FileSystem& fs, const DataFolders& folders
         }
         if (const auto* began = std::get_if<journal::GapBegan>(&*decoded)) {
             part.gaps.push_back({.camera = camera, .begin = began->when, .cause = began->cause});
+            if (!open_at) open_at = offset;
         } else if (const auto* ended = std::get_if<journal::GapEnded>(&*decoded)) {
+            open_at.reset();
             if (part.gaps.empty())
                 part.ends = ended->when;
             else if (!part.gaps.back().end)
@@ -166,14 +169,20 @@ Result<JournalPart> read_journal_part(FileSystem& fs, const DataFolders& folders
     if (report->whole_until == 0 && report->torn_bytes > 0)
         findings.add({FindingKind::journal_damage, name, "not one whole record"});
     part.whole_until = std::max(from, report->whole_until);
+    part.resume_from = open_at.value_or(part.whole_until);
     return part;
 }
 
 Result<void> put_journal_part(Store& store, const CameraId& camera, const JournalPart& part) {
-    if (part.ends) HD_TRY(store.close_gap(camera, *part.ends));
+    // Its begin is damaged or was read by an earlier release; never the end of a younger gap.
+    if (part.ends) {
+        HD_ASSIGN(const auto open, store.open_gap(camera));
+        const auto end = store.utc_of(*part.ends);
+        if (!open || (end && *end >= open->begin)) HD_TRY(store.close_gap(camera, *part.ends));
+    }
     HD_TRY(store.put_gaps(part.gaps, Durability::buffered));
-    if (part.whole_until == journal_offset(store, camera)) return {};
-    return store.set_note(offset_note(camera), std::to_string(part.whole_until),
+    if (part.resume_from == journal_offset(store, camera)) return {};
+    return store.set_note(offset_note(camera), std::to_string(part.resume_from),
                           Durability::buffered);
 }
 

@@ -58,7 +58,10 @@ struct JournalPart {
     std::vector<GapRecord> gaps;         // in file order; the last may be open
     std::optional<journal::Stamp> ends;  // a GapEnded before any GapBegan of this part
     std::vector<clip::ClipName> closed;  // clips that it says were closed
-    std::uint64_t whole_until = 0;       // read on from here
+    std::uint64_t whole_until = 0;       // so far there were whole records
+    // Read on from here: an open gap is read again with its end, so that no end is ever taken for
+    // that of another gap.
+    std::uint64_t resume_from = 0;
 };
 // From byte `from` on. A missing file is an empty one; damage becomes a finding.
 Result<JournalPart> read_journal_part(FileSystem& fs, const DataFolders& folders,
@@ -68,7 +71,7 @@ Result<JournalPart> read_journal_part(FileSystem& fs, const DataFolders& folders
 // A gap that is open or younger than the newest that the store knows may be on its way.
 Result<void> check_gaps(Store& store, FileSystem& fs, const DataFolders& folders,
                         const CameraId& camera, bool repair, Findings& findings);
-// Puts a part's gaps into the store and remembers how far the journal was read.
+// Puts a part's gaps into the store and remembers where to read on.
 Result<void> put_journal_part(Store& store, const CameraId& camera, const JournalPart& part);
 std::uint64_t journal_offset(const Store& store, const CameraId& camera);
 Result<std::vector<CameraId>> cameras_with_journal(FileSystem& fs, const DataFolders& folders);

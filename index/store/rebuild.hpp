@@ -92,6 +92,11 @@ struct ReconcileReport {
 // (less a day). Finished clips without a row get one, synced.
 Result<ReconcileReport> reconcile(Store& store, FileSystem& fs, const DataFolders& folders);
 
+// Puts what a camera's journal says of gaps since the last look into the store. Quick; whoever hears
+// of a gap calls it, because the journal knows the order of things and a notice does not.
+Result<void> follow_journal(Store& store, FileSystem& fs, const DataFolders& folders,
+                            const CameraId& camera);
+
 // Unlinks marked clips, syncs their folders, forgets them; removes folders of days long over that
 // became empty.
 // At most `limit` files. Returns how many were removed. A file that is already gone counts.

@@ -128,6 +128,14 @@ Result<ReconcileReport> reconcile(Store& store, FileSystem& fs, const DataFolder
     return std::move(work).take();
 }
 
+Result<void> follow_journal(Store& store, FileSystem& fs, const DataFolders& folders,
+                            const CameraId& camera) {
+    Findings findings;  // A check lists them.
+    HD_ASSIGN(const JournalPart part,
+              read_journal_part(fs, folders, camera, journal_offset(store, camera), findings));
+    return put_journal_part(store, camera, part);
+}
+
 namespace {
 
 // Only days long over, so that it never races with a recorder that makes its folder for today. A

@@ -75,6 +75,46 @@ TEST_SUITE("index/store/rebuild") {
         CHECK(hub.check(CheckLevel::size).empty());
     }
 
+    TEST_CASE("whatever notices came late, gaps are as the journal has them") {
+        Hub hub;
+        const DataFolders& folders = hub.folders;
+        const auto follow = [&] {
+            REQUIRE(follow_journal(*hub.index, real_file_system(), folders, camera_number(0)).ok());
+            return hub.everything().gaps;
+        };
+        const auto began = [&](int at) {
+            hub.journal_record(0, journal::GapBegan{Hub::at(at), journal::GapCause::stalled, ""});
+        };
+        const auto ended = [&](int at) { hub.journal_record(0, journal::GapEnded{Hub::at(at)}); };
+        began(10);
+        CHECK(follow().size() == 1);
+        // Its end and another begin are found by one look, as after a daemon's death.
+        ended(20);
+        began(30);
+        auto gaps = follow();
+        REQUIRE(gaps.size() == 2);
+        CHECK(gaps[0].end == Hub::at(20).utc);
+        CHECK_FALSE(gaps[1].end.has_value());
+        ended(40);
+        gaps = follow();
+        REQUIRE(gaps.size() == 2);
+        CHECK(gaps[1].end == Hub::at(40).utc);
+        // What was put without the journal does not take the end of an older gap for its own.
+        began(50);
+        REQUIRE(
+            hub.index
+                ->put_gap({camera_number(0), Hub::at(70), std::nullopt, journal::GapCause::stalled})
+                .ok());
+        ended(60);
+        began(70);
+        ended(80);
+        gaps = follow();
+        REQUIRE(gaps.size() == 4);
+        CHECK(gaps[2].end == Hub::at(60).utc);
+        CHECK(gaps[3].end == Hub::at(80).utc);
+        CHECK(hub.check(CheckLevel::size).empty());
+    }
+
     TEST_CASE("a rebuild answers newest first, says from when on it is complete, and resumes") {
         Hub hub;
         const auto clips = hub.record_days(2, 4, 12);
