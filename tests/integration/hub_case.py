@@ -87,6 +87,13 @@ def count_frames(programs, files):
     return json.loads(done.stdout)
 
 
+def frames_through_now(hub, camera, folder):
+    """The count over a camera's finished clips, once the one that is being written now is among them."""
+    before = len(hub.clip_files(camera))
+    hubkit.wait_until(lambda: len(hub.clip_files(camera)) > before, 30, "end of the open clip")
+    return count_frames(hub.programs, opened(hub, hub.clip_files(camera), pathlib.Path(folder) / "through.mp4"))
+
+
 def age_pieces(hub, clip, folder):
     """Each piece of a clip opened by stock age with the owner's key: files that play when put together."""
     content = pathlib.Path(clip).read_bytes()

@@ -95,6 +95,19 @@ def said_after_all(rpc, promises):
         yield f"requests lost: {lost}"
 
 
+def untold(rpc, cameras):
+    """Stretches between the first and the last clip of a camera that no clip and no gap tells of."""
+    answer = rpc.ask("clips", limit=5000, gaps=True, **window_of_days())
+    for camera in cameras:
+        told = sorted((utc(r["begin"]), utc(r["end"])) for kind in ("clips", "gaps") for r in answer[kind]
+                      if r["camera"] == camera and r.get("end"))
+        until = told[0][1] if told else None
+        for begin, end in told:
+            if begin > until:
+                yield f"camera {camera[:8]}: nobody tells what was from {until} to {begin}"
+            until = max(until, end)
+
+
 class Judge:
     """Starts a hub on what a cut left, its cameras disabled, and asks it. One of several; each has its own folder."""
 
@@ -139,6 +152,7 @@ class Judge:
             hubkit.wait_until(lambda: rpc.ask("status", 60)["index"]["state"] == "ready", 60, "ready index", 0.03)
             found = list(said_after_all(rpc, promises))
             rows = {clip["clip"]: clip for clip in rpc.clips(window_of_days())}
+            found += untold(rpc, self.cameras)
         finally:
             rpc.close()
             code = daemon.stop()
