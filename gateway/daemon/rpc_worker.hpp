@@ -10,8 +10,8 @@
 
 #include "gateway/config/config.hpp"
 #include "gateway/daemon/grant_desk.hpp"
-#include "gateway/daemon/hold_desk.hpp"
 #include "gateway/daemon/header_desk.hpp"
+#include "gateway/daemon/hold_desk.hpp"
 #include "gateway/daemon/hub_identity.hpp"
 #include "gateway/daemon/meta_desk.hpp"
 #include "gateway/daemon/request_desk.hpp"

@@ -27,8 +27,7 @@ struct CameraStatus {
     std::string encoder, encoder_why, codec;
     std::string audio;  // how it is recorded, or why it is not
     std::uint16_t width = 0, height = 0;
-    std::uint64_t frames = 0, bytes = 0, dropped_frames = 0, reconnects = 0,
-                  damaged_frames = 0;
+    std::uint64_t frames = 0, bytes = 0, dropped_frames = 0, reconnects = 0, damaged_frames = 0;
     std::uint32_t recorder_restarts = 0;
     std::uint32_t sync_ms_max = 0;
     std::optional<std::int64_t> camera_clock_offset_us;

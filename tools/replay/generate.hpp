@@ -5,7 +5,8 @@
 
 namespace hd::replay {
 
-// "h264:1280x720@25" (or h265, or mjpeg) and, after that, any of ":gop=50" (frames), ":kbit=2000" (per second),
+// "h264:1280x720@25" (or h265, or mjpeg) and, after that, any of ":gop=50" (frames), ":kbit=2000"
+// (per second),
 // ":bframes=2", ":seconds=8" (length of the loop), ":audio=aac" (or opus, pcma, pcmu: a tone).
 struct Recipe {
     VideoCodec codec = VideoCodec::h264;
