@@ -1,6 +1,7 @@
 // Invariants checked, on any bytes:
 //  - header, piece head, footer and summary decoders give a value or an error, never a crash;
 //  - what decodes encodes to the same bytes (header, identity);
+//  - the extensions of a header that we know are read, or are nothing, whatever they hold;
 //  - a walk finds only pieces that lie in the file, in order, and accounts for every byte;
 //  - a piece that the reader hands out has the SHA-256 that its head says;
 //  - the checker never fails, and a file that it calls good and finished has a summary of its size;
@@ -36,6 +37,13 @@ void walks_and_reads(test::MemoryFileSystem& fs, std::uint64_t size) {
         HD_CHECK(clip::read_summary(fs, "clip")->size_bytes == size);
 }
 
+void reads_extensions(const clip::ClipHeader& header) {
+    if (const auto words = clip::audio_words(header.extensions))
+        HD_CHECK(clip::audio_words({clip::audio_extension(*words)}) == words);
+    if (const auto key = clip::key_distance(header.extensions))
+        HD_CHECK(clip::key_distance({clip::key_extension(*key)}) == key);
+}
+
 void recovers(ByteView in) {
     CameraId camera;  // of the corpus
     camera.bytes.fill(0x22);
@@ -55,7 +63,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     if (size > 1 << 20) return 0;
     const ByteView in(data, size);
     std::size_t used = 0;
-    (void)clip::decode_header(in, used).ok();
+    if (const auto header = clip::decode_header(in, used)) reads_extensions(*header);
     (void)clip::decode_piece_head(in, used).ok();
     (void)clip::decode_footer(in, 1000).ok();
     (void)clip::decode_summary(in, size).ok();

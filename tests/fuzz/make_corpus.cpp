@@ -4,6 +4,7 @@
 
 #include "index/base/files.hpp"
 #include "index/journal/camera_journal.hpp"
+#include "index/journal/hold_journal.hpp"
 #include "index/seal/piece_stanza.hpp"
 #include "index/seal/seal.hpp"
 #include "tests/index/clip_samples.hpp"
@@ -31,6 +32,10 @@ void clips(const std::string& folder) {
     HD_CHECK(writer.finish(clip::EndReason::target, "done").ok());
     put(folder + "/clip/finished", fs.read("c/" + writer.relative_path(), 1 << 20).value());
     put(folder + "/clip/header", clip::encode_header(h));
+    clip::ClipHeader known = h;
+    known.extensions = {clip::audio_extension("AAC, 16000 Hz"),
+                        clip::key_extension({h.clip, Micros(40'000)})};
+    put(folder + "/clip/header-extensions", clip::encode_header(known));
 
     put(folder + "/identity/video", clip::encode_identity(test::sample_identity(h, 1)));
     clip::PieceIdentity extended = test::sample_identity(h, 0);
@@ -63,6 +68,32 @@ void journals(const std::string& folder) {
     put(folder + "/journal/torn", file);
 }
 
+void put_log(const std::string& path, const char* kind, const std::vector<journal::Record>& all) {
+    test::MemoryFileSystem fs;
+    auto writer = std::move(journal::Writer::open(fs, "j", kind)).value();
+    for (const journal::Record& record : all) HD_CHECK(writer.append(record).ok());
+    put(path, fs.read("j", 1 << 20).value());
+}
+
+// clock.log, and the payloads of holds.log.
+void logs(const std::string& folder) {
+    journal::Stamp when{{}, {1'000'000}, {1'795'356'000'000'000}, ClockQuality::assumed};
+    std::vector<journal::Record> clocks{journal::encode(journal::ClockRecord{when, 0})};
+    when.quality = ClockQuality::synchronised;
+    when.utc.us += 3'600'000'000;
+    clocks.push_back(journal::encode(journal::ClockRecord{when, 3'600'000'000}));
+    put_log(folder + "/journal/clock-log", "clock", clocks);
+    put(folder + "/journal/record-clock", clocks.back().payload);
+
+    const journal::HoldId id{{9}};
+    const WallTime from{1'795'356'000'000'000}, to{1'795'359'600'000'000};
+    const journal::HoldSet hold{id, CameraId{{1}}, {from, to}, WallTime{to.us * 2}, to, "a theft"};
+    put(folder + "/journal/record-hold", journal::encode(hold).payload);
+    const journal::HoldSet all{id, std::nullopt, {from, to}, std::nullopt, to, ""};
+    put(folder + "/journal/record-hold-all", journal::encode(all).payload);
+    put(folder + "/journal/record-lifted", journal::encode(journal::HoldLifted{id, to}).payload);
+}
+
 void age(const std::string& folder) {
     Secret<32> secret;  // as in fuzz_age_header.cpp
     for (std::size_t i = 0; i < 32; ++i) secret.mut()[i] = static_cast<std::uint8_t>(i + 1);
@@ -85,6 +116,7 @@ int main(int argc, char** argv) {
     }
     clips(argv[1]);
     journals(argv[1]);
+    logs(argv[1]);
     age(argv[1]);
     return 0;
 }
