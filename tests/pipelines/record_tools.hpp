@@ -4,6 +4,9 @@
 #include <memory>
 #include <vector>
 
+#include <doctest/doctest.h>
+
+#include "index/seal/seal.hpp"
 #include "pipelines/record/clip_session.hpp"
 
 namespace hd::test {
@@ -68,5 +71,29 @@ inline record::TimeBase some_time() {
             .wall_minus_boot = Micros(1'795'000'000'000'000),
             .quality = ClockQuality::synchronised};
 }
+
+// A session, the owner that it seals to, and all that it wrote.
+struct SessionBench {
+    seal::Identity owner = seal::generate_identity();
+    JobList disk;
+    std::uint8_t next_clip = 1;
+    record::ClipSession session{some_plan(owner),
+                                {.disk = disk,
+                                 .new_clip_id = [this] { return ClipId{{next_clip++}}; },
+                                 .time_base = [] { return some_time(); }}};
+
+    // The pieces of one clip, opened and put together.
+    Bytes opened(ClipId clip, bool with_sound = true) {
+        Bytes out;
+        for (const record::WritePiece& p : disk.all<record::WritePiece>()) {
+            if (p.identity.clip != clip) continue;
+            if (p.identity.kind == clip::PieceKind::audio && !with_sound) continue;
+            auto plain = seal::open(p.age_file, {&owner, 1});
+            REQUIRE_MESSAGE(plain.ok(), (plain.ok() ? "" : plain.error().what));
+            out.insert(out.end(), plain->begin(), plain->end());
+        }
+        return out;
+    }
+};
 
 }  // namespace hd::test

@@ -44,14 +44,7 @@ ingest::AudioFrame sound(BootTime pts, const Bytes& content, Micros duration) {
     return {.bytes = *bytes, .owner = bytes, .pts = pts, .duration = duration};
 }
 
-struct Bench {
-    seal::Identity owner = seal::generate_identity();
-    JobList disk;
-    std::uint8_t next_clip = 1;
-    ClipSession session{some_plan(owner),
-                        {.disk = disk,
-                         .new_clip_id = [this] { return ClipId{{next_clip++}}; },
-                         .time_base = [] { return some_time(); }}};
+struct Bench : SessionBench {
     std::uint8_t numbered = 0;
 
     explicit Bench(const ingest::AudioFormat& format = aac_format()) {
@@ -73,17 +66,6 @@ struct Bench {
         std::vector<WritePiece> out;
         for (const WritePiece& p : disk.all<WritePiece>())
             if (p.identity.kind == kind) out.push_back(p);
-        return out;
-    }
-    Bytes opened(ClipId clip, bool with_sound = true) {
-        Bytes out;
-        for (const WritePiece& p : disk.all<WritePiece>()) {
-            if (p.identity.clip != clip) continue;
-            if (p.identity.kind == PieceKind::audio && !with_sound) continue;
-            auto plain = seal::open(p.age_file, {&owner, 1});
-            REQUIRE(plain.ok());
-            out.insert(out.end(), plain->begin(), plain->end());
-        }
         return out;
     }
     std::uint64_t units() const {

@@ -14,14 +14,7 @@ using clip::EndReason;
 
 namespace {
 
-struct Bench {
-    seal::Identity owner = seal::generate_identity();
-    JobList disk;
-    std::uint8_t next_clip = 1;
-    ClipSession session{some_plan(owner),
-                        {.disk = disk,
-                         .new_clip_id = [this] { return ClipId{{next_clip++}}; },
-                         .time_base = [] { return some_time(); }}};
+struct Bench : SessionBench {
     BootTime now{1'000'000'000};
 
     Bench() {
@@ -31,17 +24,6 @@ struct Bench {
     void feed(int frames, int key_every, Micros step = 40ms) {
         for (int i = 0; i < frames; ++i, now = now + step)
             REQUIRE(session.add(some_frame(now, i % key_every == 0)).ok());
-    }
-    // The pieces of one clip, opened and put together.
-    Bytes opened(ClipId clip) {
-        Bytes out;
-        for (const WritePiece& p : disk.all<WritePiece>()) {
-            if (p.identity.clip != clip) continue;
-            auto plain = seal::open(p.age_file, {&owner, 1});
-            REQUIRE_MESSAGE(plain.ok(), (plain.ok() ? "" : plain.error().what));
-            out.insert(out.end(), plain->begin(), plain->end());
-        }
-        return out;
     }
 };
 

@@ -18,15 +18,7 @@ namespace {
 
 constexpr BootTime kStart{1'000'000'000};
 
-struct Bench {
-    seal::Identity owner = seal::generate_identity();
-    JobList disk;
-    std::uint8_t next_clip = 1;
-    ClipSession session{some_plan(owner),
-                        {.disk = disk,
-                         .new_clip_id = [this] { return ClipId{{next_clip++}}; },
-                         .time_base = [] { return some_time(); }}};
-
+struct Bench : SessionBench {
     explicit Bench(const ingest::StreamFormat& format = some_format()) {
         session.begin_run(RunId{5});
         session.set_format(format);
@@ -35,16 +27,6 @@ struct Bench {
     std::vector<clip::ClipHeader> headers() const {
         std::vector<clip::ClipHeader> out;
         for (const BeginClip& b : disk.all<BeginClip>()) out.push_back(b.header);
-        return out;
-    }
-    Bytes opened(ClipId clip) {
-        Bytes out;
-        for (const WritePiece& p : disk.all<WritePiece>()) {
-            if (p.identity.clip != clip) continue;
-            auto plain = seal::open(p.age_file, {&owner, 1});
-            REQUIRE(plain.ok());
-            out.insert(out.end(), plain->begin(), plain->end());
-        }
         return out;
     }
 };
