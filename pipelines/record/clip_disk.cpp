@@ -9,7 +9,6 @@
 namespace hd::record {
 namespace {
 
-constexpr unsigned kFolderMode = 0700;
 // A disk that fails for hours leaves few files that hold a piece; what is beyond this waits for the
 // daemon's next start.
 constexpr std::size_t kMostBroken = 64;

@@ -15,7 +15,6 @@
 namespace hd::record {
 namespace {
 
-constexpr unsigned kFolderMode = 0770;  // The umask says who.
 constexpr std::string_view kTls = "rtsps://";
 
 // Heap and stacks; the system maps stacks of 8 MiB, and an encoder has a thread for each core.

@@ -13,6 +13,9 @@
 
 namespace hd::record {
 
+// Of the folders that a recorder makes. The umask says who.
+constexpr unsigned kFolderMode = 0770;
+
 // What the settings need. Equal rights: the same confinement fits both.
 struct Rights {
     FileRights files;

@@ -3,11 +3,11 @@
 #include <algorithm>
 
 #include "index/base/log.hpp"
+#include "pipelines/record/confinement.hpp"
 
 namespace hd::record {
 namespace {
 
-constexpr unsigned kFolderMode = 0700;
 // A camera whose troubles change with each attempt would fill its journal.
 constexpr Micros kLeastPerCause = std::chrono::minutes(1);
 // One open gap with its causes, a minute apart, while the disk takes nothing: beyond four hours of
