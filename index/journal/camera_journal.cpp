@@ -4,6 +4,8 @@
 
 #include <fmt/format.h>
 
+#include "index/journal/max_time.hpp"
+
 namespace hd::journal {
 namespace {
 
@@ -21,8 +23,6 @@ enum class Type : std::uint16_t {
 
 // Free texts are phrases; a journal line is never a page.
 constexpr std::size_t kMaxTextBytes = 1024;
-// The year 9999 in microseconds. Times beyond it could overflow a subtraction.
-constexpr std::int64_t kMaxTimeUs = 253'402'300'799'999'999;
 
 void write_text(ByteWriter& out, std::string_view text) {
     std::size_t size = std::min(text.size(), kMaxTextBytes);

@@ -2,14 +2,13 @@
 
 #include <fmt/format.h>
 
+#include "index/journal/max_time.hpp"
+
 namespace hd::journal {
 namespace {
 
 // On disk: do not renumber (docs/formats/journal.md).
-enum class Type : std::uint16_t { set = 1, lifted = 2 };
-
-// The year 9999 in microseconds. Times beyond it could overflow a subtraction.
-constexpr std::int64_t kMaxTimeUs = 253'402'300'799'999'999;
+enum class HoldType : std::uint16_t { set = 1, lifted = 2 };
 
 bool is_time(std::int64_t us) { return us >= 0 && us <= kMaxTimeUs; }
 
@@ -51,7 +50,7 @@ Record encode(const HoldRecord& record) {
     if (const auto* lifted = std::get_if<HoldLifted>(&record)) {
         out.raw(ByteView(lifted->hold.bytes));
         out.i64(lifted->when.us);
-        return {static_cast<std::uint16_t>(Type::lifted), std::move(out).take()};
+        return {static_cast<std::uint16_t>(HoldType::lifted), std::move(out).take()};
     }
     const auto& set = std::get<HoldSet>(record);
     out.raw(ByteView(set.hold.bytes));
@@ -61,14 +60,14 @@ Record encode(const HoldRecord& record) {
     out.i64(set.until ? set.until->us : 0);
     out.i64(set.when.us);
     out.short_string(set.why);
-    return {static_cast<std::uint16_t>(Type::set), std::move(out).take()};
+    return {static_cast<std::uint16_t>(HoldType::set), std::move(out).take()};
 }
 
 // Bytes behind the fields of this version are a later one's, and passed over.
 Result<HoldRecord> decode_hold_record(const Record& record) {
-    if (record.type == static_cast<std::uint16_t>(Type::set))
+    if (record.type == static_cast<std::uint16_t>(HoldType::set))
         return decode_set(ByteReader(record.payload));
-    if (record.type == static_cast<std::uint16_t>(Type::lifted))
+    if (record.type == static_cast<std::uint16_t>(HoldType::lifted))
         return decode_lifted(ByteReader(record.payload));
     return Error{ErrorCode::not_found,
                  fmt::format("hold record: type {} is of a later version", record.type)};

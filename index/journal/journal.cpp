@@ -126,7 +126,7 @@ Bytes encode_record(const Record& record) {
 
 Result<Writer> Writer::open(FileSystem& fs, const std::string& path, std::string_view kind) {
     HD_ASSIGN(auto file, fs.open_append(path));
-    Writer writer(std::move(file));
+    Writer writer(fs, path, kind, std::move(file));
     // The first header of the file decides. A crash may have torn it: then another is appended, and
     // two writers that both find none append one each, which does no harm.
     std::uint64_t whole_from = 0;
@@ -164,10 +164,21 @@ Result<void> Writer::append(const Record& record) {
             fmt::format("journal: record of type {} with {} bytes: type 0 is the header's, "
                         "and {} bytes are the limit",
                         record.type, record.payload.size(), kMaxRecordBytes)};
-    return file_->append(encode_record(record));
+    if (failed_) {
+        HD_ASSIGN(Writer again, open(*fs_, path_, kind_));
+        *this = std::move(again);
+    }
+    auto done = file_->append(encode_record(record));
+    failed_ = !done;
+    return done;
 }
 
-Result<void> Writer::sync() { return file_->sync_data(); }
+Result<void> Writer::sync() {
+    if (failed_) return Error{ErrorCode::unavailable, path_ + ": an earlier write failed"};
+    auto done = file_->sync_data();
+    failed_ = !done;
+    return done;
+}
 
 Result<ReadReport> read(FileSystem& fs, const std::string& path, std::string_view kind,
                         std::uint64_t from,

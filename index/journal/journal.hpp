@@ -32,16 +32,23 @@ struct ReadReport {
 class Writer {
   public:
     // Creates the file with its header if missing. `kind` is written into the header ("camera",
-    // "clock", "request"): a file of another kind is refused.
+    // "clock", "request"): a file of another kind is refused. `fs` must outlive the writer.
     static Result<Writer> open(FileSystem& fs, const std::string& path, std::string_view kind);
-    // Not durable until sync().
+    // Not durable until sync(). After a failure the next record goes to the file opened anew: the
+    // old descriptor may be that of a drive that is gone, and what it failed to sync is lost.
     Result<void> append(const Record& record);
     Result<void> sync();
     std::uint64_t size() const { return file_->size(); }
 
   private:
-    explicit Writer(std::unique_ptr<AppendFile> file) : file_(std::move(file)) {}
+    Writer(FileSystem& fs, std::string path, std::string_view kind,
+           std::unique_ptr<AppendFile> file)
+        : fs_(&fs), path_(std::move(path)), kind_(kind), file_(std::move(file)) {}
+
+    FileSystem* fs_;
+    std::string path_, kind_;
     std::unique_ptr<AppendFile> file_;
+    bool failed_ = false;
 };
 
 // Calls `visit` for each whole record in file order, from byte `from` on (0: all). Reads in bounded
