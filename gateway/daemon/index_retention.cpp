@@ -14,14 +14,14 @@ namespace {
 constexpr Micros kSweepPeriod = 500ms;
 // How many clips the planner reads of a camera at a time.
 constexpr std::uint32_t kPage = 200;
-// 9999-12-31T23:59:59.999999Z, the last instant that a window may name.
-constexpr WallTime kEndOfTime{253'402'300'799'999'999};
+// Until 9999-12-31T23:59:59.999999Z, the last instant that a window may name.
+constexpr TimeSpan kAllTimes{{0}, {253'402'300'799'999'999}};
 
 // Gives a camera's clips oldest first, a page at a time.
 class OldestFirst {
   public:
     OldestFirst(const store::Store& store, CameraId camera) : store_(&store) {
-        query_.window = {WallTime{0}, kEndOfTime};
+        query_.window = kAllTimes;
         query_.cameras = {camera};
         query_.limit = kPage;
     }

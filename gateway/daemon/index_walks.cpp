@@ -10,8 +10,8 @@ namespace {
 
 // Files per step of a check: about 20 ms, so that notices wait no longer; at level hash as many as
 // are read at once.
-constexpr std::uint32_t kStepFiles = 200;
-constexpr std::uint32_t kHashStepFiles = 2;
+constexpr std::uint32_t kCheckFiles = 200;
+constexpr std::uint32_t kHashedFiles = 2;
 constexpr unsigned kReaders = 2;
 
 bool damages(store::FindingKind kind) { return kind != store::FindingKind::unfinished; }
@@ -50,7 +50,7 @@ void IndexWorker::take(const CheckWanted& wanted) {
 void IndexWorker::step_check() {
     // While a rebuild runs, rows that it has not reached yet are no findings.
     if (rebuild_) return;
-    auto progress = check_->step(check_state_.level == "hash" ? kHashStepFiles : kStepFiles);
+    auto progress = check_->step(check_state_.level == "hash" ? kHashedFiles : kCheckFiles);
     CheckState& state = check_state_;
     if (!progress) {
         state.state = "done";

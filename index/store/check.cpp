@@ -13,20 +13,20 @@ namespace {
 
 constexpr std::uint32_t kMaxGarbage = 1'000'000;
 
-// What is known of one file of a day before anything is decided about it.
-struct Seen {
-    FileEntry entry;
-    std::string path;  // relative to <data>/clips
-    std::optional<clip::ClipName> name;
-    std::optional<ClipRow> row;
-    bool read = false;  // the file must be read
-    ClipFile file;
-    std::optional<Finding> damage;  // by its hashes
-};
-
 }  // namespace
 
 struct Check::State {
+    // What is known of one file of a day before anything is decided about it.
+    struct Seen {
+        FileEntry entry;
+        std::string path;  // relative to <data>/clips
+        std::optional<clip::ClipName> name;
+        std::optional<ClipRow> row;
+        bool read = false;  // the file must be read
+        ClipFile file;
+        std::optional<Finding> damage;  // by its hashes
+    };
+
     Store& store;
     FileSystem& fs;
     DataFolders folders;
