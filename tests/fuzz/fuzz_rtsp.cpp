@@ -29,7 +29,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     }
     client.teardown();
     const std::string said = client.take_output();
-    HD_CHECK(said.find("pass-word") == std::string::npos);
+    // A camera that says it itself may hear it again (the opaque text of a challenge).
+    constexpr std::string_view kPassword = "pass-word";
+    HD_CHECK(as_text({data, size}).find(kPassword) != std::string_view::npos ||
+             said.find(kPassword) == std::string::npos);
     for (std::size_t at = 0; (at = said.find('\n', at)) != std::string::npos; ++at)
         HD_CHECK(at > 0 && said[at - 1] == '\r');
     return 0;

@@ -1,4 +1,5 @@
-// Writes the first corpus of the fuzzers clip, journal, age_header and identity.
+// Writes the first corpus of the fuzzers clip, journal, age_header and identity, and of some
+// notices.
 //   make_corpus tests/fuzz/corpus
 #include <cstdio>
 
@@ -7,6 +8,7 @@
 #include "index/journal/hold_journal.hpp"
 #include "index/seal/piece_stanza.hpp"
 #include "index/seal/seal.hpp"
+#include "pipelines/link/notice.hpp"
 #include "tests/index/clip_samples.hpp"
 #include "tests/support/memory_fs.hpp"
 
@@ -85,6 +87,13 @@ void logs(const std::string& folder) {
     put_log(folder + "/journal/clock-log", "clock", clocks);
     put(folder + "/journal/record-clock", clocks.back().payload);
 
+    const journal::RunEnded ended{when,
+                                  {1},
+                                  journal::GapCause::closed,
+                                  "x",
+                                  journal::CameraClock{Micros(5), Micros(2), 30, 1}};
+    put(folder + "/journal/record-4-camera-clock", journal::encode(ended).payload);
+
     const journal::HoldId id{{9}};
     const WallTime from{1'795'356'000'000'000}, to{1'795'359'600'000'000};
     const journal::HoldSet hold{id, CameraId{{1}}, {from, to}, WallTime{to.us * 2}, to, "a theft"};
@@ -92,6 +101,22 @@ void logs(const std::string& folder) {
     const journal::HoldSet all{id, std::nullopt, {from, to}, std::nullopt, to, ""};
     put(folder + "/journal/record-hold-all", journal::encode(all).payload);
     put(folder + "/journal/record-lifted", journal::encode(journal::HoldLifted{id, to}).payload);
+}
+
+void notices(const std::string& folder) {
+    const auto write = [&](const char* name, const link::Message& message) {
+        put(folder + "/notice/" + name, link::encode(message));
+    };
+    write("encoder-report", link::EncoderReport{.needed = true,
+                                                .width = 1920,
+                                                .height = 1080,
+                                                .millihertz_in = 25'000,
+                                                .millihertz_out = 24'900,
+                                                .frames_left_out = 3,
+                                                .element = "x264enc",
+                                                .failed = {"v4l2h264enc", "vah264enc"}});
+    write("encoder-grant", link::EncoderGrant{{"v4l2h264enc", "x264enc"}, "one of two"});
+    write("progress", link::Progress{.frames = 100, .bytes = 10'000, .damaged_frames = 2});
 }
 
 void age(const std::string& folder) {
@@ -117,6 +142,7 @@ int main(int argc, char** argv) {
     clips(argv[1]);
     journals(argv[1]);
     logs(argv[1]);
+    notices(argv[1]);
     age(argv[1]);
     return 0;
 }
