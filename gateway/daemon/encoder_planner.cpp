@@ -130,6 +130,7 @@ EncoderShares share_encoders(const EncoderFacts& facts, const std::vector<Encode
         return has(facts.hardware, w.report.element) ? 0 : w.report.element.empty() ? 2 : 1;
     };
     std::vector<const EncoderWish*> order;
+    order.reserve(wishes.size());
     for (const EncoderWish& wish : wishes) order.push_back(&wish);
     std::ranges::stable_sort(order, {}, [&](const EncoderWish* w) { return rank(*w); });
     for (const EncoderWish* wish : order) shares.out.grants[wish->camera] = shares.grant(*wish);
