@@ -4,11 +4,16 @@
 #include <string_view>
 
 #include <fmt/format.h>
+#include <gst/video/video-event.h>
 
 #include "pipelines/ingest/branch.hpp"
 
 namespace hd::ingest {
 namespace {
+
+// Encoders count pictures, and a camera may send fewer than its limit: key frames are asked for by
+// time. The last part lets an encoder that counted to two seconds itself be first.
+constexpr GstClockTime kKeyPeriod = 2 * GST_SECOND + 50 * GST_MSECOND;
 
 void probe(GstElement* bin, const char* element, const char* pad_name, GstPadProbeType what,
            GstPadProbeCallback callback, gpointer self) {
@@ -64,11 +69,27 @@ GstPadProbeReturn HubEncoder::on_decoded(GstPad*, GstPadProbeInfo* info, gpointe
     return GST_PAD_PROBE_OK;
 }
 
+// Asks for a key frame if the last one was long ago, or was asked for long ago.
+void HubEncoder::ask_for_key(GstClockTime pts) {
+    if (!GST_CLOCK_TIME_IS_VALID(pts)) return;
+    if (key_given_.exchange(false)) key_at_ = taken_at_;
+    taken_at_ = pts;
+    if (pts >= key_at_ && pts - key_at_ < kKeyPeriod) return;
+    const bool first = key_at_ == GST_CLOCK_TIME_NONE;
+    key_at_ = pts;
+    if (first) return;
+    const GstElementPtr encoder{gst_bin_get_by_name(GST_BIN(bin_.get()), kEncoderName)};
+    const GstPadPtr pad{gst_element_get_static_pad(encoder.get(), "src")};
+    gst_pad_send_event(pad.get(),
+                       gst_video_event_new_upstream_force_key_unit(GST_CLOCK_TIME_NONE, TRUE, 0));
+}
+
 GstPadProbeReturn HubEncoder::on_taken(GstPad*, GstPadProbeInfo* info, gpointer user) {
     auto& self = *static_cast<HubEncoder*>(user);
     const BootTime now = self.clock_.boot();
     if ((info->type & GST_PAD_PROBE_TYPE_BUFFER) != 0) {
         self.watch_.taken(now);
+        self.ask_for_key(GST_BUFFER_PTS(GST_PAD_PROBE_INFO_BUFFER(info)));
         return GST_PAD_PROBE_OK;
     }
     GstEvent* event = GST_PAD_PROBE_INFO_EVENT(info);
@@ -80,8 +101,10 @@ GstPadProbeReturn HubEncoder::on_taken(GstPad*, GstPadProbeInfo* info, gpointer 
     return GST_PAD_PROBE_OK;
 }
 
-GstPadProbeReturn HubEncoder::on_given(GstPad*, GstPadProbeInfo*, gpointer user) {
+GstPadProbeReturn HubEncoder::on_given(GstPad*, GstPadProbeInfo* info, gpointer user) {
     auto& self = *static_cast<HubEncoder*>(user);
+    if (!GST_BUFFER_FLAG_IS_SET(GST_PAD_PROBE_INFO_BUFFER(info), GST_BUFFER_FLAG_DELTA_UNIT))
+        self.key_given_ = true;
     self.watch_.given(self.clock_.boot());
     return GST_PAD_PROBE_OK;
 }

@@ -37,9 +37,10 @@ class HubEncoder {
     static GstPadProbeReturn on_offered(GstPad*, GstPadProbeInfo*, gpointer self);
     static GstPadProbeReturn on_decoded(GstPad*, GstPadProbeInfo* info, gpointer self);
     static GstPadProbeReturn on_taken(GstPad* pad, GstPadProbeInfo* info, gpointer self);
-    static GstPadProbeReturn on_given(GstPad*, GstPadProbeInfo*, gpointer self);
+    static GstPadProbeReturn on_given(GstPad*, GstPadProbeInfo* info, gpointer self);
     static void on_overrun(GstElement*, gpointer self);
     void note_size(GstCaps* caps);
+    void ask_for_key(GstClockTime pts);
 
     const std::string element_;
     const GstClockTime period_;  // between two pictures, at least
@@ -49,6 +50,9 @@ class HubEncoder {
     EncoderWatch watch_;
     GstElementPtr bin_, feed_, raw_;
     GstClockTime next_due_ = 0;  // Only the decoder's thread.
+    // Times of pictures that went in; only the encoder's thread.
+    GstClockTime taken_at_ = GST_CLOCK_TIME_NONE, key_at_ = GST_CLOCK_TIME_NONE;
+    std::atomic<bool> key_given_{false};  // since the last picture went in
     std::atomic<std::uint32_t> width_{0}, height_{0};
     std::atomic<bool> blamed_{false};
 };

@@ -1,5 +1,7 @@
 // Encoding on the hub while a camera runs: the real pipeline against halfdoor-replay, with fake
 // hardware encoders under the real names, and with the real software encoder.
+#include <functional>
+
 #include <doctest/doctest.h>
 
 #include "index/base/clock.hpp"
@@ -16,7 +18,7 @@ using test::FakeEncoder;
 
 struct Session {
     std::vector<StreamFormat> formats;
-    std::size_t frames = 0;
+    std::size_t frames = 0, keys = 0;
     std::optional<Lost> lost;
     bool stopped = false;
     BootTime first_frame{}, last_frame{};
@@ -28,8 +30,9 @@ struct Hub {
 
     explicit Hub(std::string url) { settings.url = std::move(url); }
 
-    // One session, until it has so many frames, is lost, or 15 s are over.
-    Session run(std::size_t frames) {
+    // One session, until it has so many frames, is lost, or 15 s are over. `at_tenth`: called once,
+    // when the tenth frame is there.
+    Session run(std::size_t frames, const std::function<void()>& at_tenth = {}) {
         Session s;
         Ingress ingress({});
         auto source = make_rtsp_source(settings, system_clock(), ingress, desk);
@@ -48,6 +51,8 @@ struct Hub {
             if (const auto* frame = std::get_if<Frame>(&*event)) {
                 if (s.frames++ == 0) s.first_frame = frame->pts;
                 s.last_frame = frame->pts;
+                s.keys += frame->idr;
+                if (s.frames == 10 && at_tenth) at_tenth();
             }
         }
         s.stopped = source->stop(system_clock().boot() + 2s).ok();
@@ -101,6 +106,7 @@ TEST_SUITE("pipelines/ingest/hub") {
         CHECK(s.formats[0].width == 320);
         CHECK(s.formats[0].height == 240);
         CHECK(s.frames == 60);
+        CHECK(s.keys == 2);  // Every two seconds, although the encoder's line says 60 pictures.
         const Micros span = s.last_frame - s.first_frame;  // 59 pictures of 40 ms
         CHECK(span > 2260ms);
         CHECK(span < 2460ms);
@@ -160,7 +166,31 @@ TEST_SUITE("pipelines/ingest/hub") {
         check_fallback(camera, FakeEncoder::falls_mute, "gave none");
     }
 
-    TEST_CASE("a share that goes to another camera ends the session, and waiting has words") {
+    TEST_CASE("a share that goes to another camera ends the session, and is nobody's failure") {
+        REQUIRE(init_gstreamer().ok());
+        const auto camera = mjpeg_camera();
+        test::register_fake_encoder("vah264enc", FakeEncoder::ok);
+        Hub hub(camera.url("mjpeg-240p"));
+        hub.desk->set_grant({{"vah264enc", "x264enc"}, "a GPU"});
+        const Session revoked = hub.run(500, [&] {
+            hub.desk->set_grant({{"x264enc"}, "software, the GPU is taken"});
+        });
+        REQUIRE(revoked.formats.size() == 1);
+        CHECK(revoked.formats[0].encoder == "vah264enc");
+        CHECK(revoked.frames >= 10);
+        CHECK(revoked.frames < 60);
+        REQUIRE(revoked.lost.has_value());
+        CHECK(revoked.lost->cause == journal::GapCause::encoder);
+        CHECK(revoked.lost->detail == "vah264enc: the hub gave it to another camera");
+        CHECK(revoked.stopped);
+        const Session after = hub.run(10);
+        REQUIRE(after.formats.size() == 1);
+        CHECK(after.formats[0].encoder == "x264enc");
+        CHECK(after.formats[0].encoder_why == "camera sends JPEG; software, the GPU is taken");
+        CHECK(hub.desk->report(system_clock().boot(), true)->failed.empty());
+    }
+
+    TEST_CASE("without a share a camera waits, and both have words") {
         REQUIRE(init_gstreamer().ok());
         const auto camera = mjpeg_camera();
         Hub hub(camera.url("mjpeg-240p"));
@@ -171,6 +201,28 @@ TEST_SUITE("pipelines/ingest/hub") {
         const Session refused = hub.run(1);
         REQUIRE(refused.lost.has_value());
         CHECK(refused.lost->detail.find("all of it is taken") != std::string::npos);
+    }
+
+    TEST_CASE(
+        "an encoder slower than its camera leaves pictures out, counted, and goes on (slow)") {
+        REQUIRE(init_gstreamer().ok());
+        const auto camera = mjpeg_camera();
+        test::register_fake_encoder("vah264enc", FakeEncoder::slow);
+        Hub hub(camera.url("mjpeg-240p"));
+        hub.desk->set_grant({{"vah264enc"}, "a GPU"});
+        const Session s = hub.run(35);
+        CHECK(s.frames == 35);
+        CHECK_FALSE(s.lost.has_value());
+        CHECK(s.stopped);
+        // 25 pictures a second come, five go out; eight may wait.
+        const Micros span = s.last_frame - s.first_frame;
+        CHECK(span > 5s);
+        const auto report = hub.desk->report(system_clock().boot(), true);
+        REQUIRE(report.has_value());
+        CHECK(report->frames_left_out > 60);
+        CHECK(report->millihertz_in > 20'000);
+        CHECK(report->millihertz_out < 6'000);
+        CHECK(report->failed.empty());
     }
 }
 

@@ -82,6 +82,7 @@ GstFlowReturn handle_frame(GstVideoEncoder* e, GstVideoCodecFrame* frame) {
     const FakeEncoder b = behaviour_of(e);
     const bool late = self->frames >= kFramesBefore;
     while (b == FakeEncoder::freezes && late) g_usleep(G_USEC_PER_SEC);
+    if (b == FakeEncoder::slow) g_usleep(G_USEC_PER_SEC / 5);
     if (b == FakeEncoder::dies && late) {
         gst_video_codec_frame_unref(frame);
         GST_ELEMENT_ERROR(e, STREAM, ENCODE, ("the driver gave up"), (nullptr));
@@ -93,7 +94,7 @@ GstFlowReturn handle_frame(GstVideoEncoder* e, GstVideoCodecFrame* frame) {
         gst_video_codec_frame_unref(frame);
         return GST_FLOW_OK;
     }
-    const bool key = self->frames % 50 == 0;
+    const bool key = self->frames % 50 == 0 || GST_VIDEO_CODEC_FRAME_IS_FORCE_KEYFRAME(frame);
     const std::array<guint8, 8> nal{0,    0,    0, 4, static_cast<guint8>(key ? 0x65 : 0x41),
                                     0x88, 0x80, 0};
     std::vector<guint8> out(nal.begin(), nal.end());

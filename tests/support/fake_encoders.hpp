@@ -16,6 +16,7 @@ enum class FakeEncoder {
     dies,        // 25 frames, then an error
     falls_mute,  // 25 frames, then nothing any more
     freezes,     // 25 frames, then never returns
+    slow,        // five frames a second
 };
 
 // After gst_init; the latest call for a name holds for elements that are made after it.
