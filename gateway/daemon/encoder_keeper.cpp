@@ -17,6 +17,8 @@ namespace {
 constexpr std::uint64_t kMaxProbeBytes = 64 << 10;
 // Nine candidates of 4 s each, and some time to load plugins.
 constexpr Micros kProbeDeadline = std::chrono::seconds(60);
+// Without an answer no camera gets an encoder: what was in the way may be gone soon.
+constexpr Micros kProbeAgain = std::chrono::minutes(1);
 // Rests end without anybody saying so.
 constexpr Micros kLookPeriod = std::chrono::seconds(10);
 constexpr std::string_view kPrefix = "encoders-";
@@ -97,22 +99,28 @@ void EncoderKeeper::probe() {
         log::info("encoder.probing", "pid={}", *pid);
         return;
     }
-    log::error("encoder.probe_failed", "error=\"{}\"", handle.error().what);
-    facts_ = EncoderFacts{.why = "the encoders could not be probed: " + handle.error().what};
+    probe_failed(handle.error().what);
+}
+
+void EncoderKeeper::probe_failed(const std::string& what) {
+    log::error("encoder.probe_failed", "error=\"{}\" again_in_s={}", what,
+               kProbeAgain / std::chrono::seconds(1));
+    facts_ = EncoderFacts{.why = "the encoders could not be probed, the log says why"};
+    probe_again_ = clock_.boot() + kProbeAgain;
+    changed_ = true;
 }
 
 void EncoderKeeper::take_probe(const std::string& path) {
     const auto bytes = fs_.read(path, kMaxProbeBytes);
     auto facts = bytes ? read_probe(as_text(*bytes)) : Result<EncoderFacts>(bytes.error());
     if (!facts) {
-        log::error("encoder.probe_failed", "error=\"{}\"", facts.error().what);
-        facts_ = EncoderFacts{.why = "the encoders could not be probed: " + facts.error().what};
-    } else {
-        facts_ = std::move(*facts);
-        log::info("encoder.probed", "why=\"{}\" hardware_mpixel_s={} software_mpixel_s={}",
-                  facts_->why, facts_->hardware_pixels_per_s / 1'000'000,
-                  facts_->software_pixels_per_s / 1'000'000);
+        (void)fs_.remove(path);  // If there is one, it is of no use.
+        return probe_failed(facts.error().what);
     }
+    facts_ = std::move(*facts);
+    probe_again_.reset();
+    log::info("encoder.probed", "why=\"{}\" hardware_mpixel_s={} software_mpixel_s={}", facts_->why,
+              facts_->hardware_pixels_per_s / 1'000'000, facts_->software_pixels_per_s / 1'000'000);
     changed_ = true;
 }
 
@@ -129,7 +137,8 @@ void EncoderKeeper::tick(
     }
     const bool wanted =
         std::ranges::any_of(needs_, [](const auto& entry) { return entry.second.report.needed; });
-    if (!facts_ && !probing_ && wanted) probe();
+    const bool due = !facts_ || (probe_again_ && now >= *probe_again_);
+    if (due && !probing_ && wanted) probe();
     if (!facts_ || (!changed_ && now < next_look_)) return;
     changed_ = false;
     next_look_ = now + kLookPeriod;

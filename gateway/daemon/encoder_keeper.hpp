@@ -44,6 +44,7 @@ class EncoderKeeper {
     };
     void probe();
     void take_probe(const std::string& path);
+    void probe_failed(const std::string& what);
     std::string cache_path() const;
     void show(const EncoderUse& use);
     void watch_speed(const CameraId& camera, const Need& need);
@@ -56,6 +57,7 @@ class EncoderKeeper {
     std::optional<EncoderFacts> facts_;
     std::optional<ProcessHandle> probing_;
     BootTime probe_began_{};
+    std::optional<BootTime> probe_again_;  // the last one failed
     bool changed_ = false;
     BootTime next_look_{};
 };
