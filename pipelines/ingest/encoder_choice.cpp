@@ -43,7 +43,7 @@ void add_render_node(EncoderPlan& plan) {
     // vaapi comes last: it is the old driver stack, whose faults end the process.
     for (const char* element : {"vah264enc", "vah264lpenc", "qsvh264enc", "vaapih264enc"})
         plan.candidates.push_back({element, true, "a GPU render node exists"});
-    // No datasheet has one number for all of them; the smallest of the last ten years do more.
+    // No data sheet has one number for all of them: a guess, until somebody measures.
     plan.hardware = {4 * k1080p30, "assumed for a PC: 4 x 1080p30"};
 }
 
@@ -66,8 +66,9 @@ void add_jetson(EncoderPlan& plan, const BoardFacts& board) {
         exclude(plan, "nvv4l2h264enc", "no /dev/v4l2-nvenc or /dev/nvhost-msenc");
     else {
         plan.candidates.push_back({"nvv4l2h264enc", true, "Jetson with an encoder"});
-        // The smallest of them, the Nano, does 4 x 1080p30 (its data sheet).
-        plan.hardware = {4 * k1080p30, "Jetson Nano's data sheet: 4 x 1080p30"};
+        // What is said of the Nano (docs/boards.md); for the others an assumption.
+        plan.hardware = {4 * k1080p30,
+                         "the Jetson Nano's number, assumed for each Jetson: 4 x 1080p30"};
     }
 }
 
