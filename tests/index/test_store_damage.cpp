@@ -127,10 +127,10 @@ void harm(Hub& hub, const clip::ClipSummary& clip, std::mt19937_64& rng) {
 void expect_agreement(const Hub& hub) {
     std::map<std::string, ClipRow> rows;
     for (const ClipRow& r : hub.everything().clips) rows[clip_path(r)] = r;
-    for (const auto& [path, row] : rows) {
-        const auto summary = clip::read_summary(hub.fs, join(hub.folders.clips, path));
-        REQUIRE_MESSAGE(summary.ok(), path);
-        CHECK(hub.index->row_of(*summary) == row);
+    for (const auto& known : rows) {
+        const auto summary = clip::read_summary(hub.fs, join(hub.folders.clips, known.first));
+        REQUIRE_MESSAGE(summary.ok(), known.first);
+        CHECK(hub.index->row_of(*summary) == known.second);
     }
     for (const auto& entry : std::filesystem::recursive_directory_iterator(hub.folders.clips)) {
         if (!entry.is_regular_file() || entry.path().extension() != ".clip") continue;
