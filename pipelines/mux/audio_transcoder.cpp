@@ -27,11 +27,6 @@ float expand_mu(std::uint8_t v) {
     return static_cast<float>(v & 0x80 ? -level : level) / 32768.0f;
 }
 
-struct AvFrameFree {
-    void operator()(AVFrame* f) const { av_frame_free(&f); }
-};
-using AvFrame = std::unique_ptr<AVFrame, AvFrameFree>;
-
 class AvTranscoder final : public AudioTranscoder {
   public:
     explicit AvTranscoder(Law law) {

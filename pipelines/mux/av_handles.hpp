@@ -44,6 +44,11 @@ struct AvPacketFree {
 };
 using AvPacket = std::unique_ptr<AVPacket, AvPacketFree>;
 
+struct AvFrameFree {
+    void operator()(AVFrame* f) const { av_frame_free(&f); }
+};
+using AvFrame = std::unique_ptr<AVFrame, AvFrameFree>;
+
 struct AvCodecFree {
     void operator()(AVCodecContext* c) const { avcodec_free_context(&c); }
 };
