@@ -126,6 +126,34 @@ TEST_SUITE("tools/cli/init") {
         CHECK(card.json()["fingerprint"] == made.json()["hub_fingerprint"]);
     }
 
+    TEST_CASE("init asks for a camera's password; one on the command line is remarked upon") {
+        const Desk desk;
+        desk.person("owner", "owner");
+        const std::vector<std::string> init = {"init",
+                                               "--data",
+                                               "data",
+                                               "--owner-card",
+                                               "owner.card",
+                                               "--camera",
+                                               "yard=rtsp://admin@127.0.0.1:7800/cam1"};
+        const Ran none = desk.halfdoor(init);
+        CHECK(none.code == 2);
+        CHECK(contains(none.err, "camera yard has a user and no password"));
+        CHECK(slurp(desk / "data/hub/hub.key").empty());
+        const Ran told = desk.halfdoor(init, "p@ss:word\n");
+        REQUIRE_MESSAGE(told.code == 0, told.err);
+        CHECK(slurp(desk / "yard.password") == "p@ss:word\n");
+        CHECK(contains(slurp(desk / "halfdoor.toml"), "\"rtsp://127.0.0.1:7800/cam1\""));
+        CHECK(!contains(told.out + told.err, "p@ss"));
+        CHECK(!contains(told.err, "command line"));
+        const Ran seen = desk.halfdoor({"init", "--data", "data2", "--owner-card", "owner.card",
+                                        "--config-out", "two.toml", "--draft-out", "two.draft",
+                                        "--camera", "gate=rtsp://admin:a@b@127.0.0.1:7800/cam1"});
+        REQUIRE_MESSAGE(seen.code == 0, seen.err);
+        CHECK(contains(seen.err, "the password of camera gate was on the command line"));
+        CHECK(slurp(desk / "gate.password") == "a@b\n");
+    }
+
     TEST_CASE("a folder that is a hub already, and a config that exists, are left alone") {
         const Desk desk;
         desk.hub();

@@ -10,6 +10,7 @@
 #include "gateway/wire/keys.hpp"
 #include "index/base/encoding.hpp"
 #include "tools/cli/app.hpp"
+#include "tools/cli/camera_login.hpp"
 #include "tools/cli/cards.hpp"
 #include "tools/cli/keys.hpp"
 #include "tools/cli/policy_files.hpp"
@@ -38,38 +39,44 @@ const char* const kKeyLossWords =
     "recovery "
     "key, everything that was recorded is lost: nobody can help.";
 
-// A URL with credentials in it, taken apart: they must not stand in the config.
-struct CameraUrl {
-    std::string url, user, password;
+struct NamedCamera {
+    std::string name;
+    CameraUrl at;
 };
-CameraUrl split_url(const std::string& url) {
-    const auto scheme = url.find("://");
-    const auto at = url.find('@');
-    const auto slash = scheme == std::string::npos ? scheme : url.find('/', scheme + 3);
-    if (scheme == std::string::npos || at == std::string::npos || at > slash) return {url, {}, {}};
-    const std::string login = url.substr(scheme + 3, at - scheme - 3);
-    const auto colon = login.find(':');
-    CameraUrl out{url.substr(0, scheme + 3) + url.substr(at + 1), login.substr(0, colon), {}};
-    if (colon != std::string::npos) out.password = login.substr(colon + 1);
+
+// Asks for passwords, so before anything is made: half a hub must not stay behind.
+Result<std::vector<NamedCamera>> read_cameras(Context& ctx, const InitArgs& args) {
+    std::vector<NamedCamera> out;
+    for (const std::string& text : args.cameras) {
+        const auto equals = text.find('=');
+        if (equals == std::string::npos || equals == 0)
+            return Error{ErrorCode::invalid,
+                         "--camera wants NAME=URL, like door=rtsp://10.0.0.7/main"};
+        NamedCamera camera{text.substr(0, equals), split_url(text.substr(equals + 1))};
+        if (!camera.at.password.empty()) {
+            ctx.warn(
+                fmt::format("the password of camera {} was on the command line, where every user "
+                            "of this machine could see it; leave it out of the URL and init asks",
+                            camera.name));
+        } else if (!camera.at.user.empty()) {
+            HD_ASSIGN(camera.at.password, ask_password(ctx, camera.name));
+        }
+        out.push_back(std::move(camera));
+    }
     return out;
 }
 
-Result<std::string> camera_toml(const InitArgs& args, const std::string& text) {
-    const auto equals = text.find('=');
-    if (equals == std::string::npos || equals == 0)
-        return Error{ErrorCode::invalid, "--camera wants NAME=URL, like door=rtsp://10.0.0.7/main"};
-    const std::string name = text.substr(0, equals);
-    const CameraUrl camera = split_url(text.substr(equals + 1));
+Result<std::string> camera_toml(const InitArgs& args, const NamedCamera& camera) {
     std::string file;
-    if (!camera.password.empty()) {
+    if (!camera.at.password.empty()) {
         // Beside the config: a relative name in it is relative to its folder.
-        file = name + ".password";
+        file = camera.name + ".password";
         for (char& c : file)
             if (c == '/' || c == ' ') c = '-';
         HD_TRY(write_new_file({join(parent_folder(args.config_out), file), 0600, args.force},
-                              camera.password + "\n"));
+                              camera.at.password + "\n"));
     }
-    return config::camera_block({name, camera.url, camera.user, file});
+    return config::camera_block({camera.name, camera.at.url, camera.at.user, file});
 }
 
 std::string toml_text(std::string_view text) {
@@ -81,7 +88,8 @@ std::string toml_text(std::string_view text) {
     return out + "\"";
 }
 
-Result<void> write_config(const InitArgs& args, const std::string& data) {
+Result<void> write_config(const InitArgs& args, const std::vector<NamedCamera>& cameras,
+                          const std::string& data) {
     std::string text = fmt::format(
         "# Written by `halfdoor init`. Every key, its default and its effect: "
         "halfdoor.sample.toml\n"
@@ -89,7 +97,7 @@ Result<void> write_config(const InitArgs& args, const std::string& data) {
         toml_text(std::filesystem::absolute(data).lexically_normal().string()));
     if (!args.listen.empty())
         text += fmt::format("\n[requester]\nlisten = {}\n", toml_text(args.listen));
-    for (const std::string& camera : args.cameras) {
+    for (const NamedCamera& camera : cameras) {
         HD_ASSIGN(const std::string block, camera_toml(args, camera));
         text += "\n" + block;
     }
@@ -221,17 +229,13 @@ Result<int> init(Context& ctx, InitArgs& args) {
     if (!args.force && real_file_system().exists(args.config_out))
         return with_next(Error{ErrorCode::invalid, args.config_out + " exists already"},
                          "choose another with --config-out, or add --force to replace it");
-    // Before anything is made: a wrong camera must not leave half a hub behind.
-    for (const std::string& camera : args.cameras)
-        if (camera.find('=') == std::string::npos)
-            return Error{ErrorCode::invalid,
-                         "--camera wants NAME=URL, like door=rtsp://10.0.0.7/main"};
+    HD_ASSIGN(const std::vector<NamedCamera> cameras, read_cameras(ctx, args));
     for (const char* folder : {"hub", "policy", "clips", "journal", "requests", "releases"})
         HD_TRY(real_file_system().make_folders(join(data, folder), 0700));
     HD_ASSIGN(const Owner owner, find_owner(ctx, args, data));
     HD_TRY(write_file_atomic(hub_file(data, ledger::kOwnerCardFile), as_bytes(owner.card.bytes),
                              0644));
-    HD_TRY(write_config(args, data));
+    HD_TRY(write_config(args, cameras, data));
     HD_ASSIGN(const ledger::SignedCard hub, make_hub(args, data));
     HD_ASSIGN(const std::string draft, first_policy(ctx, args, data, owner, hub));
     ctx.out.facts({{"data_folder", data},
@@ -259,10 +263,11 @@ void add_init_verb(Frame& frame) {
 the owner's device.
 
   halfdoor init --owner-card owner.card --data /var/lib/halfdoor --config-out halfdoor.toml \
-      --camera door=rtsp://10.0.0.7/main --camera yard=rtsp://user:secret@10.0.0.8/h264
+      --camera door=rtsp://10.0.0.7/main --camera yard=rtsp://user@10.0.0.8/h264
   halfdoor init --owner-key-here --data ./try --camera door=rtsp://127.0.0.1:8554/cam0
 
-A password in a URL goes into a file of its own (0600), not into the config.
+A camera with a user: its password is asked for, or read as a line of standard input, and goes into
+a file of its own (0600), not into the config.
 )"});
     sub->add_option("--owner-card", a->owner_card, "The owner's card");
     sub->add_flag("--owner-key-here", a->owner_key_here,
