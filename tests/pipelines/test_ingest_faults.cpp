@@ -144,7 +144,9 @@ void check_all(const ByFault& all, bool lean) {
     REQUIRE(clean.numbers.size() > 4 * kRate);
     CHECK(clean.missing() == 0);
     const std::set<std::string> right(clean.pictures.begin(), clean.pictures.end());
-    for (const auto& [fault, seen] : all) {
+    for (const auto& entry : all) {
+        const auto& fault = entry.first;
+        const Seen& seen = entry.second;
         CAPTURE(fault);
         CAPTURE((seen.lost ? seen.lost->detail : std::string()));
         CHECK(seen.ordered);

@@ -162,12 +162,13 @@ TEST_SUITE("pipelines/ingest/sdp") {
         const auto all = transcripts();
         if (all.empty()) return;  // test::footage() said why
         std::size_t described = 0;
-        for (const auto& [name, text] : all) {
+        for (const auto& transcript : all) {
+            const auto& name = transcript.first;
             const bool describes =
                 name.find("describe") != std::string::npos || name.ends_with("_sdp");
             if (!describes) continue;
             CAPTURE(name);
-            const auto sdp = parse_sdp(sdp_of(text));
+            const auto sdp = parse_sdp(sdp_of(transcript.second));
             REQUIRE(sdp.ok());
             const SdpMedia* video = video_of(*sdp);
             REQUIRE(video);
