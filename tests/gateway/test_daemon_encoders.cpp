@@ -84,12 +84,16 @@ TEST_SUITE("gateway/daemon/encoder_planner") {
 
     TEST_CASE("nothing measured yet counts as 1080p30, and rates are taken in steps of five") {
         CHECK(pixels_per_s({}) == 1920ull * 1080 * 30);
-        CHECK(
-            pixels_per_s({.needed = true, .width = 640, .height = 480, .millihertz_in = 14'990}) ==
-            640ull * 480 * 15);
-        CHECK(
-            pixels_per_s({.needed = true, .width = 640, .height = 480, .millihertz_in = 15'010}) ==
-            640ull * 480 * 20);
+        const auto rate_of = [](std::uint32_t millihertz) {
+            return pixels_per_s(
+                       {.needed = true, .width = 640, .height = 480, .millihertz_in = millihertz}) /
+                   (640ull * 480);
+        };
+        for (const std::uint32_t trembling : {14'400u, 14'990u, 15'000u, 15'010u, 15'600u})
+            CHECK(rate_of(trembling) == 15);
+        CHECK(rate_of(15'700) == 20);
+        CHECK(rate_of(25'050) == 25);
+        CHECK(rate_of(900) == 5);
     }
 
     TEST_CASE("the probe's last line is what counts, and half a file does not") {
