@@ -30,9 +30,9 @@ struct Hub {
 
     explicit Hub(std::string url) { settings.url = std::move(url); }
 
-    // One session, until it has so many frames, is lost, or 15 s are over. `at_tenth`: called once,
-    // when the tenth frame is there.
-    Session run(std::size_t frames, const std::function<void()>& at_tenth = {}) {
+    // One session, until it has so many frames, is lost, or 15 s are over. `on_frame` is told how
+    // many are there.
+    Session run(std::size_t frames, const std::function<void(std::size_t)>& on_frame = {}) {
         Session s;
         Ingress ingress({});
         auto source = make_rtsp_source(settings, system_clock(), ingress, desk);
@@ -52,7 +52,7 @@ struct Hub {
                 if (s.frames++ == 0) s.first_frame = frame->pts;
                 s.last_frame = frame->pts;
                 s.keys += frame->idr;
-                if (s.frames == 10 && at_tenth) at_tenth();
+                if (on_frame) on_frame(s.frames);
             }
         }
         s.stopped = source->stop(system_clock().boot() + 2s).ok();
@@ -172,8 +172,8 @@ TEST_SUITE("pipelines/ingest/hub") {
         test::register_fake_encoder("vah264enc", FakeEncoder::ok);
         Hub hub(camera.url("mjpeg-240p"));
         hub.desk->set_grant({{"vah264enc", "x264enc"}, "a GPU"});
-        const Session revoked = hub.run(500, [&] {
-            hub.desk->set_grant({{"x264enc"}, "software, the GPU is taken"});
+        const Session revoked = hub.run(500, [&](std::size_t frames) {
+            if (frames == 10) hub.desk->set_grant({{"x264enc"}, "software, the GPU is taken"});
         });
         REQUIRE(revoked.formats.size() == 1);
         CHECK(revoked.formats[0].encoder == "vah264enc");
@@ -210,14 +210,16 @@ TEST_SUITE("pipelines/ingest/hub") {
         test::register_fake_encoder("vah264enc", FakeEncoder::slow);
         Hub hub(camera.url("mjpeg-240p"));
         hub.desk->set_grant({{"vah264enc"}, "a GPU"});
-        const Session s = hub.run(35);
+        std::optional<link::EncoderReport> report;
+        const Session s = hub.run(35, [&](std::size_t frames) {
+            if (frames == 35) report = hub.desk->report(system_clock().boot(), true);
+        });
         CHECK(s.frames == 35);
         CHECK_FALSE(s.lost.has_value());
         CHECK(s.stopped);
         // 25 pictures a second come, five go out; eight may wait.
         const Micros span = s.last_frame - s.first_frame;
         CHECK(span > 5s);
-        const auto report = hub.desk->report(system_clock().boot(), true);
         REQUIRE(report.has_value());
         CHECK(report->frames_left_out > 60);
         CHECK(report->millihertz_in > 20'000);
