@@ -69,10 +69,8 @@ Result<void> HoldDesk::write(const journal::HoldRecord& record) {
         HD_ASSIGN(auto writer, journal::Writer::open(wiring_.fs, path_, kKind));
         journal_.emplace(std::move(writer));
     }
-    auto done = journal_->append(journal::encode(record));
-    if (done) done = journal_->sync();
-    if (!done) journal_.reset();  // A new descriptor for the next record.
-    return done;
+    HD_TRY(journal_->append(journal::encode(record)));
+    return journal_->sync();
 }
 
 void HoldDesk::tell() const {

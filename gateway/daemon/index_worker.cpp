@@ -215,6 +215,9 @@ void IndexWorker::take(const RecorderGone& gone) {
     recover(*parts);
 }
 
+// Several are met at once: one look serves all of them.
+void IndexWorker::take(const RecorderMet&) { next_reconcile_ = wiring_.clock.boot(); }
+
 void IndexWorker::take(const GapSeen& gap) {
     // The notice is a hint that may be late or one of several; the journal has them in order.
     auto put = store::follow_journal(*store_, wiring_.fs, folders_, gap.camera);

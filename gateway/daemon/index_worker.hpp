@@ -46,7 +46,8 @@ struct RecorderGone {  // its process has ended; `open_path` is a ".part" that n
     CameraId camera;
     std::string open_path;
 };
-struct GapSeen {  // began, changed or ended: its journal says
+struct RecorderMet {};  // it worked while nobody listened: what it did is on the disk
+struct GapSeen {        // began, changed or ended: its journal says
     CameraId camera;
 };
 struct OffsetKnown {
@@ -66,7 +67,7 @@ struct CheckWanted {
     bool repair = false;
 };
 
-using IndexTask = std::variant<ClipSeen, ClipDone, RecorderGone, GapSeen, OffsetKnown,
+using IndexTask = std::variant<ClipSeen, ClipDone, RecorderGone, RecorderMet, GapSeen, OffsetKnown,
                                RetentionLimits, ReindexWanted, CheckWanted>;
 
 // A camera sends two notices a second; 64 cameras while one reconcile takes 30 s.
@@ -112,6 +113,7 @@ class IndexWorker {
     void take(const ClipSeen& seen);
     void take(const ClipDone& done);
     void take(const RecorderGone& gone);
+    void take(const RecorderMet&);
     void take(const GapSeen& gap);
     void take(const OffsetKnown& offset);
     void take(RetentionLimits& limits);

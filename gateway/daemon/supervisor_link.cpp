@@ -121,6 +121,7 @@ void Supervisor::on_hello(Connection& connection, const link::Hello& hello) {
     }
     Camera& camera = *found->second;
     const BootTime now = wiring_.clock.boot();
+    if (hello.has_settings) offer(RecorderMet{});
     if (!camera.process || camera.process->pid() != connection.peer.pid) {
         auto handle = ProcessHandle::of(connection.peer.pid);
         if (!handle) {
