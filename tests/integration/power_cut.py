@@ -38,6 +38,7 @@ import time
 import hub_case
 import hubkit
 import power_disk
+from hub_case import utc
 from hub_rpc import Rpc
 from power_judge import Judge, Promises, announced, newest, said_after_all, window_of_days
 
@@ -50,6 +51,7 @@ AIMS = {"close": 0.17, "delete": 0.17, "policy": 0.16, "rebuild": 0.17, "recorde
         "any": 0.20}
 AIMED = ("close", "delete", "policy", "rebuild")
 UTC = datetime.timezone.utc
+EPOCH = datetime.datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def seconds(value):
@@ -301,6 +303,9 @@ class Sweep:
     def live_problems(self):
         hubkit.wait_until(lambda: self.rpc.ask("status")["index"]["state"] == "ready", 60, "ready index", 0.05)
         promises = self.promises.copy()
+        # An adopted recorder tells of its open clip with its next sync.
+        hubkit.wait_until(lambda: all(utc(c["durable_until"] or "1970-01-01T00:00:00Z") >= promises.durable.get(c["camera"], EPOCH)
+                                      for c in self.rpc.ask("status")["cameras"]), 20, "word of every recorder", 0.1)
         problems = list(said_after_all(self.rpc, promises))
         rows = {clip["clip"]: clip for clip in self.rpc.clips({**window_of_days(), "open": True})}
         self.promises.take(self.rpc)

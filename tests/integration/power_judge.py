@@ -101,8 +101,9 @@ def untold(rpc, cameras):
     for camera in cameras:
         told = sorted((utc(r["begin"]), utc(r["end"])) for kind in ("clips", "gaps") for r in answer[kind]
                       if r["camera"] == camera and r.get("end"))
-        until = told[0][1] if told else None
-        for begin, end in told:
+        # What lies before the oldest clip that is kept was deleted.
+        until = min((utc(r["begin"]) for r in answer["clips"] if r["camera"] == camera), default=None)
+        for begin, end in told if until else ():
             if begin > until:
                 yield f"camera {camera[:8]}: nobody tells what was from {until} to {begin}"
             until = max(until, end)
