@@ -65,6 +65,7 @@ void read_recording_keys(TableReader& in, link::RecorderSettings& out) {
     const std::vector<std::string_view> kAudio{"keep", "off"};
     if (const int audio = in.word("audio", kAudio); audio >= 0)
         out.audio = static_cast<link::AudioMode>(audio);
+    in.boolean("activity", out.activity);
     const std::vector<std::string_view> kTransport{"tcp", "udp"};
     if (const int transport = in.word("transport", kTransport); transport >= 0)
         out.transport = static_cast<link::RtspTransport>(transport);

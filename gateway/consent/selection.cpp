@@ -63,7 +63,7 @@ Result<std::vector<std::size_t>> pieces_of_range(std::span<const PieceIdentity> 
         const bool edge = p.sequence == range.first || p.sequence == range.last;
         if (p.kind == PieceKind::video)
             out.push_back(i);
-        else if (edge || p.kind != PieceKind::audio)
+        else if (edge || p.kind == PieceKind::init)
             return bad(fmt::format("piece {} is not video", p.sequence));
     }
     if (expected != range.last + 1) return bad(fmt::format("piece {} is missing", expected));

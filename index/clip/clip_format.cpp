@@ -65,6 +65,8 @@ std::string_view to_string(PieceKind k) {
             return "video";
         case PieceKind::audio:
             return "audio";
+        case PieceKind::activity:
+            return "activity";
     }
     return "unknown";
 }
@@ -175,7 +177,7 @@ Result<PieceIdentity> decode_identity(ByteView in) {
     id.camera = r.id<CameraId>();
     id.clip = r.id<ClipId>();
     id.sequence = r.bytes().u32();
-    id.kind = r.enumeration(PieceKind::init, PieceKind::audio, "no such kind of piece");
+    id.kind = r.enumeration(PieceKind::init, PieceKind::activity, "no such kind of piece");
     const std::size_t times_at = r.bytes().at();
     id.boot_begin = r.boot_time();
     id.boot_end = r.boot_time();

@@ -41,7 +41,7 @@ enum class EndReason : std::uint8_t {
 };
 std::string_view to_string(EndReason r);
 
-enum class PieceKind : std::uint8_t { init = 1, video = 2, audio = 3 };
+enum class PieceKind : std::uint8_t { init = 1, video = 2, audio = 3, activity = 4 };
 std::string_view to_string(PieceKind k);
 
 // What a decoder can do at the first frame of a piece.

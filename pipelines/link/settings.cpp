@@ -7,7 +7,7 @@ namespace {
 
 // docs/formats/link.md. Raised when a field is added or changes its meaning: recorder and daemon
 // of one release speak one version, and an orphan of another release is ended (Hello.version).
-constexpr std::uint16_t kSettingsVersion = 3;
+constexpr std::uint16_t kSettingsVersion = 4;
 constexpr std::size_t kMaxSetting = 4096;
 // Owner, paper, household and some spares; each costs about 100 bytes a piece on disk.
 constexpr std::size_t kMaxRecipients = 32;
@@ -38,6 +38,7 @@ void put_effective(ByteWriter& out, const RecorderSettings& s) {
     out.u8(static_cast<std::uint8_t>(s.reader));
     out.u8(static_cast<std::uint8_t>(s.encode));
     out.u8(static_cast<std::uint8_t>(s.audio));
+    out.u8(s.activity ? 1 : 0);
     out.short_string(s.data_folder);
     put_durations(out, s);
     out.u64(s.buffer_bytes);
@@ -118,16 +119,19 @@ Result<RecorderSettings> decode_settings(ByteView bytes) {
     s.password = in.short_string();
     s.tls = in.short_string();
     const std::uint8_t transport = in.u8(), reader = in.u8(), encode = in.u8(), audio = in.u8();
+    const std::uint8_t activity = in.u8();
     if (transport > static_cast<std::uint8_t>(RtspTransport::udp))
         return bad("transport", "is unknown");
     if (reader > static_cast<std::uint8_t>(RtspReader::gstreamer))
         return bad("rtsp_reader", "is unknown");
     if (encode > static_cast<std::uint8_t>(EncodeMode::hub)) return bad("encode", "is unknown");
     if (audio > static_cast<std::uint8_t>(AudioMode::off)) return bad("audio", "is unknown");
+    if (activity > 1) return bad("activity", "is unknown");
     s.transport = static_cast<RtspTransport>(transport);
     s.reader = static_cast<RtspReader>(reader);
     s.encode = static_cast<EncodeMode>(encode);
     s.audio = static_cast<AudioMode>(audio);
+    s.activity = activity == 1;
     s.data_folder = in.short_string();
     get_durations(in, s);
     s.buffer_bytes = in.u64();

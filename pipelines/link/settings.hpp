@@ -38,6 +38,7 @@ struct RecorderSettings {
     RtspReader reader = RtspReader::automatic;
     EncodeMode encode = EncodeMode::automatic;
     AudioMode audio = AudioMode::keep;
+    bool activity = false;    // key frames are decoded and scored, for the owner
     std::string data_folder;  // <data>
     Micros clip_target = std::chrono::seconds(60);
     Micros clip_max = std::chrono::seconds(120);

@@ -132,8 +132,10 @@ void ClipDisk::take(WritePiece& job) {
         return fail(job.identity.clip, done.error());
     pieces_hash_->update(writer_->table().back().age_sha256);
     if (job.identity.kind == clip::PieceKind::video) frames_ += job.identity.frames;
-    // Sound is durable with the video before it; what is promised is video.
-    if (job.identity.kind != clip::PieceKind::audio || !newest_) newest_ = job.identity;
+    // What stands behind video is durable with it; what is promised is video.
+    const bool behind = job.identity.kind == clip::PieceKind::audio ||
+                        job.identity.kind == clip::PieceKind::activity;
+    if (!behind || !newest_) newest_ = job.identity;
 }
 
 void ClipDisk::sync() {

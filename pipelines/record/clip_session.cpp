@@ -12,14 +12,6 @@ namespace {
 // Until two frames have said how far apart they are.
 constexpr Micros kUnknownFrameDuration = std::chrono::milliseconds(40);
 
-mux::VideoTrack track_of(const ingest::StreamFormat& f) {
-    return {.codec = f.codec == ingest::Codec::h264 ? mux::Codec::h264 : mux::Codec::h265,
-            .width = f.width,
-            .height = f.height,
-            .codec_config = f.codec_config,
-            .rfc6381 = f.rfc6381};
-}
-
 FrameFacts facts_of(const ingest::Frame& f) {
     return {.pts = f.pts, .dts = f.dts, .key = f.key(), .bytes = f.bytes.size()};
 }
@@ -48,6 +40,7 @@ struct ClipSession::Clip {
     std::vector<seal::Recipient> recipients;
     std::unique_ptr<mux::FragmentWriter> writer;
     std::optional<mux::AudioTrack> audio;  // as the init piece describes it
+    bool activity = false;                 // the plan's word when it began
     OpenClip cut;
     BootTime first_dts;
     Micros usual_duration = kUnknownFrameDuration;
@@ -132,6 +125,7 @@ Result<void> ClipSession::add_frame(const ingest::Frame& frame) {
     if (c.piece_frames == 0) {
         c.piece_begin = c.piece_end = frame.pts;
         c.piece_start = start_of(frame);
+        if (c.activity && frame.key()) wiring_.activity->offer(frame, c.format, run_);
     }
     ++c.piece_frames;
     ++frames_;
@@ -147,6 +141,7 @@ Result<void> ClipSession::open_clip(const ingest::Frame& first) {
     c->cut = begin_clip(facts_of(first));
     c->first_dts = first.dts;
     c->audio = audio_.track();
+    c->activity = plan_.activity && wiring_.activity != nullptr;
     if (format_->frame_duration > Micros(0)) c->usual_duration = format_->frame_duration;
     std::optional<clip::KeyDistance> key;
     if (last_key_) key = clip::KeyDistance{last_key_->clip, first.pts - last_key_->pts};
@@ -242,7 +237,8 @@ Result<void> ClipSession::close_piece() {
     const auto done = hand_over(identity, plain);
     c.writer->clear();
     HD_TRY(done);
-    return close_audio();
+    HD_TRY(close_audio());
+    return close_activity(identity);
 }
 
 // What was heard until the end of the piece of video that was just closed.
@@ -270,6 +266,23 @@ Result<void> ClipSession::close_audio() {
                                        .start = clip::PieceStart::none,
                                        .extensions = {}};
     Bytes plain = mux::audio_fragment(*c.audio, identity.sequence, samples);
+    ++c.cut.pieces;
+    const auto done = hand_over(identity, plain);
+    wipe(plain);
+    return done;
+}
+
+// Behind each piece of video that begins with a key frame, whatever there is to say: what can be
+// seen of it without a key follows from the video's own pieces.
+Result<void> ClipSession::close_activity(const clip::PieceIdentity& video) {
+    Clip& c = *clip_;
+    if (!c.activity || video.start == clip::PieceStart::none) return {};
+    clip::PieceIdentity identity = video;
+    identity.sequence = c.next_sequence++;
+    identity.kind = clip::PieceKind::activity;
+    identity.frames = 0;
+    identity.start = clip::PieceStart::none;
+    Bytes plain = clip::encode_activity(wiring_.activity->take());
     ++c.cut.pieces;
     const auto done = hand_over(identity, plain);
     wipe(plain);

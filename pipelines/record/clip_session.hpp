@@ -13,6 +13,7 @@
 #include "index/seal/key_file.hpp"
 #include "pipelines/ingest/frame.hpp"
 #include "pipelines/mux/fragment_writer.hpp"
+#include "pipelines/record/activity_watch.hpp"
 #include "pipelines/record/audio_queue.hpp"
 #include "pipelines/record/clip_cutter.hpp"
 #include "pipelines/record/disk_jobs.hpp"
@@ -26,6 +27,7 @@ struct SessionPlan {
     Digest policy_hash{};
     std::vector<seal::Recipient> recipients;
     CutLimits limits;
+    bool activity = false;  // pieces of that kind are written
     // A picture stands for at most this long; what is longer without a frame is no coverage.
     Micros longest_frame = std::chrono::seconds(3);
 };
@@ -45,6 +47,7 @@ class ClipSession {
         DiskSink& disk;  // must outlive this
         std::function<ClipId()> new_clip_id;
         std::function<TimeBase()> time_base;
+        ActivityWatch* activity = nullptr;  // must outlive this; null: no scores
     };
     ClipSession(SessionPlan plan, Wiring wiring);
     ~ClipSession();
@@ -85,6 +88,7 @@ class ClipSession {
                                 std::optional<BootTime> now = std::nullopt);
     Result<void> close_piece();
     Result<void> close_audio();
+    Result<void> close_activity(const clip::PieceIdentity& video);
     void meet(BootTime next);
     Result<void> close_clip(clip::EndReason reason, std::string_view detail);
     Result<void> hand_over(const clip::PieceIdentity& identity, ByteView plain);

@@ -161,6 +161,7 @@ void Recorder::take_settings(link::RecorderSettings fresh) {
     }
     work_->session.want_cut(clip::EndReason::settings_change);
     work_->session.replace_plan(plan_of(*settings_));
+    work_->want_activity(wiring_, *settings_);
     if (needs_reconnect(*before, *settings_) && work_->camera) {
         end_session(journal::GapCause::restart, "the camera's settings changed",
                     clip::EndReason::settings_change);

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include <pthread.h>
+#include <sched.h>
 
 #include "pipelines/record/confinement.hpp"
 #include "pipelines/record/session_plan.hpp"
@@ -47,7 +48,9 @@ Recorder::Work::Work(const Wiring& wiring, const link::RecorderSettings& setting
       queue(disk, wiring.clock, {.sync_period = settings.sync_period}, [this] { ingress.wake(); }),
       session(plan_of(settings), {.disk = queue,
                                   .new_clip_id = [] { return random_id<ClipId>(); },
-                                  .time_base = [this] { return time.now(); }}) {
+                                  .time_base = [this] { return time.now(); },
+                                  .activity = &activity}) {
+    want_activity(wiring, settings);
     if (!wiring.disk_thread) return;
     disk_runner = std::thread([this] {
         ::pthread_setname_np(::pthread_self(), "disk");
@@ -55,7 +58,20 @@ Recorder::Work::Work(const Wiring& wiring, const link::RecorderSettings& setting
     });
 }
 
-void Recorder::Work::finish_disk() {
+void Recorder::Work::want_activity(const Wiring& wiring, const link::RecorderSettings& settings) {
+    if (!settings.activity || !wiring.disk_thread || activity_runner.joinable()) return;
+    activity_runner = std::thread([this] {
+        ::pthread_setname_np(::pthread_self(), "activity");
+        // It runs when nothing else wants to. Without that wish granted it costs others little.
+        const sched_param none{};
+        static_cast<void>(::pthread_setschedparam(::pthread_self(), SCHED_IDLE, &none));
+        activity.run();
+    });
+}
+
+void Recorder::Work::finish_threads() {
+    activity.close();
+    if (activity_runner.joinable()) activity_runner.join();
     queue.close();
     if (disk_runner.joinable())
         disk_runner.join();
@@ -77,13 +93,16 @@ void Recorder::end_work(std::string_view why) {
         work_->queue.offer(
             OpenGap{work_->time.stamp_now(), journal::GapCause::restart, std::string(why)});
     }
-    work_->finish_disk();
+    work_->finish_threads();
     follow_disk();
     say_state(link::CameraState::ending, std::string(why));
 }
 
 void Recorder::follow_disk() {
-    if (!wiring_.disk_thread) work_->queue.step();
+    if (!wiring_.disk_thread) {
+        work_->activity.step();
+        work_->queue.step();
+    }
     for (DiskEvent& event : work_->queue.take_events()) take_disk(std::move(event));
 }
 

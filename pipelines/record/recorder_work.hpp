@@ -24,16 +24,19 @@ struct CameraSession {
 
 struct Recorder::Work {
     Work(const Wiring& wiring, const link::RecorderSettings& settings);
-    ~Work() { finish_disk(); }
+    ~Work() { finish_threads(); }
+    // Its thread is there from the first settings that want it.
+    void want_activity(const Wiring& wiring, const link::RecorderSettings& settings);
     // Everything offered so far is on the disk when this returns.
-    void finish_disk();
+    void finish_threads();
 
     ingest::Ingress ingress;
     TimeKeeper time;
     ClipDisk disk;  // Only the thread `disk`, after its start.
     DiskThread queue;
+    ActivityWatch activity;
     ClipSession session;
-    std::thread disk_runner;
+    std::thread disk_runner, activity_runner;
 
     std::optional<CameraSession> camera;
     BootTime retry_at{};

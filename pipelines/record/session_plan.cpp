@@ -17,6 +17,7 @@ SessionPlan plan_of(const link::RecorderSettings& s) {
             .policy_hash = s.policy_hash,
             .recipients = s.recipients,
             .limits = limits,
+            .activity = s.activity,
             .longest_frame = s.frame_gap_timeout};
 }
 

@@ -82,14 +82,17 @@ TEST_SUITE("gateway/consent/selection") {
         CHECK_FALSE(range({begin + seconds(20), begin + seconds(30)}).has_value());
     }
 
-    TEST_CASE("a missing piece ends the stretch, audio does not, a missing init gives nothing") {
+    TEST_CASE(
+        "a missing piece ends the stretch, audio and activity do not, and are not in it; a missing "
+        "init gives nothing") {
         const Household home;
         auto ids = home.record(home.front, clip_id_of(1), home.window.begin, 10).identities();
         ids[5].kind = clip::PieceKind::audio;
+        ids[8].kind = clip::PieceKind::activity;
         CHECK(select_pieces(ids, home.window)->last == 10);
         const auto range = *select_pieces(ids, home.window);
         CHECK(pieces_of_range(ids, range).value() ==
-              std::vector<std::size_t>{0, 1, 2, 3, 4, 6, 7, 8, 9, 10});
+              std::vector<std::size_t>{0, 1, 2, 3, 4, 6, 7, 9, 10});
         ids.erase(ids.begin() + 7);
         CHECK(select_pieces(ids, home.window)->last == 6);
         CHECK_FALSE(pieces_of_range(ids, range).ok());

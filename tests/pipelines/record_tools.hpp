@@ -63,6 +63,7 @@ inline record::SessionPlan some_plan(const seal::Identity& owner) {
             .policy_hash = {},
             .recipients = {owner.recipient},
             .limits = {},
+            .activity = false,
             .longest_frame = std::chrono::seconds(3)};
 }
 
@@ -77,10 +78,12 @@ struct SessionBench {
     seal::Identity owner = seal::generate_identity();
     JobList disk;
     std::uint8_t next_clip = 1;
+    record::ActivityWatch activity;  // idle, unless the plan wants it
     record::ClipSession session{some_plan(owner),
                                 {.disk = disk,
                                  .new_clip_id = [this] { return ClipId{{next_clip++}}; },
-                                 .time_base = [] { return some_time(); }}};
+                                 .time_base = [] { return some_time(); },
+                                 .activity = &activity}};
 
     // The pieces of one clip, opened and put together.
     Bytes opened(ClipId clip, bool with_sound = true) {

@@ -29,6 +29,7 @@ RecorderSettings some_settings() {
     s.reader = RtspReader::gstreamer;
     s.encode = EncodeMode::hub;
     s.audio = AudioMode::off;
+    s.activity = true;
     s.data_folder = "/var/lib/halfdoor";
     s.clip_target = std::chrono::seconds(5);
     s.policy_number = 7;
