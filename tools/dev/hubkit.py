@@ -232,13 +232,13 @@ class Hub:
         return found
 
     def gate_pids(self):
-        """The running halfdoor-gate of this hub's daemon, if there is one."""
+        """The running halfdoor-gate of this hub, if there is one (a child of its daemon, or an adopted one)."""
         found = []
-        for task in pathlib.Path(f"/proc/{self.daemon.pid}/task").glob("*/children"):
+        for entry in pathlib.Path("/proc").iterdir():
             with contextlib.suppress(OSError):
-                for pid in task.read_text().split():
-                    if pathlib.Path(f"/proc/{pid}/comm").read_text().strip() == "halfdoor-gate":
-                        found.append(int(pid))
+                if entry.name.isdigit() and (entry / "comm").read_text().strip() == "halfdoor-gate":
+                    if str(self.gate_port) in (entry / "cmdline").read_bytes().decode(errors="replace"):
+                        found.append(int(entry.name))
         return found
 
     def stop(self, seconds=30):
