@@ -1,5 +1,6 @@
 #!/usr/bin/python3
-"""Device flushes per second of hubs with 1, 4 and 8 cameras: recorders share one sync tick, so the number hardly grows.
+"""Device flushes per second of hubs with 1, 4 and 8 cameras: recorders share one sync tick, so the number does not grow with them
+beyond the one or two commits of the file system that a tick takes.
 The disk under the hub counts what the kernel sends it, and takes 8 ms for a flush, as a fast card does. Needs root, loop
 devices and /dev/fuse."""
 import json
@@ -39,7 +40,9 @@ class Flushes(unittest.TestCase):
             found[cameras] = self.count(cameras)
             print(json.dumps(found[cameras]), flush=True)
         one, eight = found[1]["flushes_per_s"], found[8]["flushes_per_s"]
-        self.assertLess(eight, 2 * one, found)
+        # One commit (two flushes) per tick if all are there in time; a loaded machine wakes some too late for it, and they
+        # share the next one. Without sharing it would be eight times as many.
+        self.assertLess(eight, 3 * one, found)
 
 
 if __name__ == "__main__":
