@@ -58,7 +58,7 @@ struct ProbeResult {
     int frames = 0;  // encoded ones that came out
     Micros took{0};
     std::string detail;              // a phrase
-    std::uint64_t pixels_per_s = 0;  // measured between its first frame and its last
+    std::uint64_t pixels_per_s = 0;  // by the processor time of its frames
 };
 
 struct EncoderChoice {

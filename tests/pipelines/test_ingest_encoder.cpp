@@ -202,10 +202,16 @@ TEST_SUITE("pipelines/ingest/probe") {
     }
 
     TEST_CASE("software is measured while it is probed") {
+        REQUIRE(init_gstreamer().ok());
         const ProbeResult r = probe_encoder({"x264enc", false, "software"});
         INFO(r.detail);
         CHECK(r.works);
         CHECK(r.pixels_per_s > 1'000'000);
+        // By its work, not by the time that it took: 200 ms a picture would be 4.6 Mpixel/s.
+        test::register_fake_encoder("vah264enc", test::FakeEncoder::slow);
+        const ProbeResult idle = probe_encoder(fake("vah264enc"));
+        CHECK(idle.took > 2s);
+        CHECK(idle.pixels_per_s > 20'000'000);
     }
 }
 
