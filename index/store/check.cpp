@@ -4,6 +4,7 @@
 #include <set>
 
 #include "index/clip/clip_check.hpp"
+#include "index/clip/clip_reader.hpp"
 #include "index/store/disk_walk.hpp"
 #include "index/store/mend.hpp"
 #include "index/store/row_codec.hpp"
@@ -25,6 +26,7 @@ struct Check::State {
         bool read = false;  // the file must be read
         ClipFile file;
         std::optional<Finding> damage;  // by its hashes
+        std::optional<Finding> foreign;
     };
 
     Store& store;
@@ -161,13 +163,23 @@ struct Check::State {
     // On any thread: touches nothing but `s`.
     void read_file(const CameraDay& at, Seen& s) const {
         if (s.read) s.file = read_clip_file(fs, folders, at, s.entry);
-        if (options.level != CheckLevel::hash || !s.file.summary) return;
+        if (options.level == CheckLevel::presence || !s.file.summary) return;
+        if (options.hub) s.foreign = foreign_to(*options.hub, s.path);
+        if (options.level != CheckLevel::hash) return;
         const auto checked =
             clip::check_clip(fs, join(folders.clips, s.path), clip::CheckLevel::hash);
         if (!checked.good())
             s.damage = Finding{FindingKind::hash_differs, s.path,
                                "byte " + std::to_string(checked.problems.front().at_byte) + ": " +
                                    checked.problems.front().rule};
+    }
+
+    // A recorder that was run by hand knows no hub. A header that cannot be read is for the hashes.
+    std::optional<Finding> foreign_to(const HubId& own, const std::string& path) const {
+        const auto header = clip::read_header(fs, join(folders.clips, path));
+        if (!header.ok() || header->header.hub == own || header->header.hub == HubId{}) return {};
+        return Finding{FindingKind::other_hub, path,
+                       "recorded by the hub " + to_string(header->header.hub)};
     }
 
     Result<void> judge(const CameraDay& at, Seen& s) {
@@ -201,6 +213,7 @@ struct Check::State {
             findings.add(std::move(finding));
         }
         if (s.damage) findings.add(std::move(*s.damage));
+        if (s.foreign) findings.add(std::move(*s.foreign));
         return {};
     }
 

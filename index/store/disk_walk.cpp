@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <set>
+#include <span>
 
 #include <fmt/format.h>
 
@@ -52,6 +53,8 @@ std::string_view to_string(FindingKind kind) {
             return "unfinished";
         case FindingKind::gaps_differ:
             return "gaps_differ";
+        case FindingKind::other_hub:
+            return "other_hub";
     }
     return "unknown";
 }
@@ -128,12 +131,36 @@ ClipFile read_clip_file(FileSystem& fs, const DataFolders& folders, const Camera
     return out;
 }
 
+namespace {
+
+// The causes of one absence of video, from the first GapBegan on. Each ends where the next one
+// begins, also one that was found later to lie in front of the others (docs/formats/journal.md).
+void end_chain(std::span<GapRecord> chain, const std::optional<journal::Stamp>& end) {
+    std::vector<BootId> boots;  // in the order of their first record
+    const auto place = [&boots](const GapRecord& gap) {
+        auto it = std::ranges::find(boots, gap.begin.boot);
+        if (it == boots.end()) it = boots.insert(it, gap.begin.boot);
+        return std::pair(it - boots.begin(), gap.begin.at);
+    };
+    for (const GapRecord& gap : chain) (void)place(gap);
+    std::ranges::stable_sort(chain, {}, place);
+    for (std::size_t i = 0; i + 1 < chain.size(); ++i) chain[i].end = chain[i + 1].begin;
+    if (!chain.empty()) chain.back().end = end;
+}
+
+}  // namespace
+
 Result<JournalPart> read_journal_part(FileSystem& fs, const DataFolders& folders,
                                       const CameraId& camera, std::uint64_t from,
                                       Findings& findings) {
     JournalPart part;
     part.whole_until = part.resume_from = from;
     std::optional<std::uint64_t> open_at;  // the first GapBegan of the gap that is open
+    std::size_t chain = 0;                 // that one in part.gaps
+    const auto end_gap = [&](const std::optional<journal::Stamp>& end) {
+        end_chain(std::span(part.gaps).subspan(chain), end);
+        chain = part.gaps.size();
+    };
     const std::string name = to_string(camera) + std::string(kJournalEnding);
     const std::string path = join(folders.journal, name);
     if (!fs.exists(path)) return part;
@@ -149,10 +176,8 @@ Result<JournalPart> read_journal_part(FileSystem& fs, const DataFolders& folders
             if (!open_at) open_at = offset;
         } else if (const auto* ended = std::get_if<journal::GapEnded>(&*decoded)) {
             open_at.reset();
-            if (part.gaps.empty())
-                part.ends = ended->when;
-            else if (!part.gaps.back().end)
-                part.gaps.back().end = ended->when;
+            if (part.gaps.empty()) part.ends = ended->when;
+            end_gap(ended->when);
         } else if (const auto* closed = std::get_if<journal::ClipClosed>(&*decoded)) {
             part.closed.push_back({camera, closed->name_time, closed->run});
         }
@@ -168,6 +193,7 @@ Result<JournalPart> read_journal_part(FileSystem& fs, const DataFolders& folders
                       fmt::format("{} damaged bytes were passed over", report->damaged_bytes)});
     if (report->whole_until == 0 && report->torn_bytes > 0)
         findings.add({FindingKind::journal_damage, name, "not one whole record"});
+    end_gap(std::nullopt);
     part.whole_until = std::max(from, report->whole_until);
     part.resume_from = open_at.value_or(part.whole_until);
     return part;

@@ -14,6 +14,12 @@ namespace {
 std::vector<GapRow> gaps_by_journal(const Store& store, const CameraId& camera,
                                     const JournalPart& whole) {
     std::map<WallTime, GapRow> told;
+    std::vector<WallTime> dark_ends;  // of gaps that began at nobody knows when
+    for (const GapRecord& gap : whole.gaps) {
+        const auto end = gap.end ? store.utc_of(*gap.end) : std::nullopt;
+        if (end && !store.utc_of(gap.begin)) dark_ends.push_back(*end);
+    }
+    std::ranges::sort(dark_ends);
     for (const GapRecord& gap : whole.gaps) {
         const auto begin = store.utc_of(gap.begin);
         if (!begin) continue;  // waits for the offset of its boot
@@ -21,8 +27,12 @@ std::vector<GapRow> gaps_by_journal(const Store& store, const CameraId& camera,
         row.camera = camera;
         row.begin = *begin;
         row.cause = gap.cause;
-        if (const auto end = gap.end ? store.utc_of(*gap.end) : std::nullopt)
-            row.end = std::max(*end, *begin);
+        if (!gap.end) continue;
+        const auto dark = std::ranges::lower_bound(dark_ends, *begin);
+        if (const auto end = store.utc_of(*gap.end))
+            row.end = gap_end(gap, *begin, *end);
+        else if (dark != dark_ends.end())
+            row.end = *dark;
     }
     std::vector<GapRow> out;
     for (const auto& [begin, row] : told) {

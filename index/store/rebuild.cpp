@@ -96,7 +96,7 @@ struct Rebuild::State {
                 findings.add({FindingKind::strange_file, path, "not a clip"});
             else if (read[i].summary)
                 batch.push_back(std::move(*read[i].summary));
-            else
+            else if (fs.exists(join(folders.clips, path)))  // not deleted since it was listed
                 findings.add(std::move(read[i].finding));
         }
         file += count;

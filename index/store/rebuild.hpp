@@ -30,6 +30,7 @@ enum class FindingKind : std::uint8_t {
     journal_damage,
     unfinished,   // a ".part" that no row can describe yet
     gaps_differ,  // the store's gaps of a camera and its journal's
+    other_hub,    // a clip that says another hub recorded it
 };
 std::string_view to_string(FindingKind kind);
 
@@ -80,6 +81,12 @@ class Rebuild {
     std::unique_ptr<State> state_;
 };
 
+// For a full disk while a rebuild has not reached the oldest clips: reads them from the disk, by
+// the time in their names, and puts them, until `clips` of them may die (`held` says no). Returns
+// the time up to which no clip on the disk is without its row.
+Result<WallTime> put_oldest(Store& store, FileSystem& fs, const DataFolders& folders,
+                            std::uint32_t clips, const std::function<bool(const ClipRow&)>& held);
+
 struct ReconcileReport {
     std::uint64_t clips_put = 0;
     std::uint64_t garbage_removed = 0;
@@ -92,8 +99,8 @@ struct ReconcileReport {
 // (less a day). Finished clips without a row get one, synced.
 Result<ReconcileReport> reconcile(Store& store, FileSystem& fs, const DataFolders& folders);
 
-// Puts what a camera's journal says of gaps since the last look into the store. Quick; whoever hears
-// of a gap calls it, because the journal knows the order of things and a notice does not.
+// Puts what a camera's journal says of gaps since the last look into the store. Quick; whoever
+// hears of a gap calls it, because the journal knows the order of things and a notice does not.
 Result<void> follow_journal(Store& store, FileSystem& fs, const DataFolders& folders,
                             const CameraId& camera);
 
@@ -112,6 +119,9 @@ struct CheckOptions {
     // With `repair`: a misnamed file gets the name that it says it has; one without a whole footer
     // is finished at its last whole piece. No whole piece is ever lost, no file overwritten.
     bool mend_files = false;
+    // Beyond `presence`: whose clips these are, compared with each header (a second read). Never
+    // repaired: it may be the same house's video from before its hub was set up again.
+    std::optional<HubId> hub;
 };
 
 // Compares rows and files both ways, camera-day by camera-day. Files newer than the walk's begin

@@ -1,5 +1,7 @@
 #include "index/store/rows.hpp"
 
+#include <algorithm>
+
 namespace hd::store {
 
 std::string clip_path(const ClipRow& row) {
@@ -7,5 +9,10 @@ std::string clip_path(const ClipRow& row) {
 }
 
 clip::ClipName clip_name(const ClipRow& row) { return {row.camera, row.name_time, row.run}; }
+
+WallTime gap_end(const GapRecord& gap, WallTime begin, WallTime end) {
+    if (end >= begin || !gap.end || gap.end->boot != gap.begin.boot) return std::max(begin, end);
+    return begin + std::max(Micros(0), gap.end->at - gap.begin.at);
+}
 
 }  // namespace hd::store

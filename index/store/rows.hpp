@@ -62,6 +62,10 @@ struct GapRecord {
     bool operator==(const GapRecord&) const = default;
 };
 
+// Where a gap ends whose edges lie there in UTC. A clock that was set back by more than the gap
+// lasted would end it before it began: then BOOTTIME says how long it was, if it is of one boot.
+WallTime gap_end(const GapRecord& gap, WallTime begin, WallTime end);
+
 // The same as an answer gives it.
 struct GapRow {
     CameraId camera;

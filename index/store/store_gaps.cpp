@@ -64,62 +64,6 @@ Result<bool> Store::Impl::write_gap(GapRow gap, Edit& edit) {
     return true;
 }
 
-// Each record is a write of its own, because the next one must see it; one sync ends them all.
-Result<bool> Store::Impl::put_gap_record(const GapRecord& gap) {
-    Edit edit(*this);
-    bool changed = false;
-    if (!state_of(gap.camera)) {
-        edit.camera(gap.camera);  // known from now on, so that "all cameras" includes it
-        changed = true;
-    }
-    const std::optional<WallTime> begin = resolve(gap.begin);
-    std::optional<WallTime> end = gap.end ? resolve(*gap.end) : std::nullopt;
-    if (begin && end) end = std::max(*end, *begin);  // a step back of the clock: no time at all
-    const Key waiting = pending_gap_key(gap);
-    rocksdb::PinnableSlice value;
-    HD_ASSIGN(const bool was_pending, get(waiting.view(), value));
-    if (!begin || (gap.end && !end)) {
-        const Bytes bytes = encode_gap_record(gap);
-        if (!was_pending || text_of(value) != as_text(bytes)) {
-            edit.batch().Put(slice(waiting.view()), slice(bytes));
-            changed = true;
-        }
-    } else if (was_pending) {
-        edit.batch().Delete(slice(waiting.view()));
-        changed = true;
-    }
-    if (begin) {
-        HD_ASSIGN(const bool wrote, write_gap({gap.camera, *begin, end, gap.cause}, edit));
-        changed = changed || wrote;
-    }
-    if (changed) HD_TRY(edit.commit(Durability::buffered, "put gap"));
-    return changed;
-}
-
-Result<void> Store::Impl::place_pending_gaps() {
-    std::vector<GapRecord> waiting;
-    std::optional<Error> bad;
-    HD_TRY(scan(std::string(1, static_cast<char>(Tag::pending_gap)),
-                std::string(1, static_cast<char>(Tag::pending_gap) + 1), "read pending gaps",
-                [&](std::string_view, ByteView value) {
-                    auto gap = noted(decode_gap_record(value));
-                    if (!gap.ok())
-                        bad = gap.error();
-                    else
-                        waiting.push_back(*gap);
-                    return !bad;
-                }));
-    if (bad) return *bad;
-    bool changed = false;
-    for (const GapRecord& gap : waiting) {
-        HD_ASSIGN(const bool one, put_gap_record(gap));
-        changed = changed || one;
-    }
-    if (changed)
-        if (const auto s = db->FlushWAL(true); !s.ok()) return fail(s, "sync gaps");
-    return {};
-}
-
 Result<void> Store::put_gaps(std::span<const GapRecord> gaps, Durability durability) {
     const std::shared_lock db_lock(impl_->db_mutex);
     const std::lock_guard write_lock(impl_->write_mutex);

@@ -115,9 +115,14 @@ struct Store::Impl {
     std::optional<WallTime> resolve(const journal::Stamp& stamp) const;
     Result<std::optional<GapRow>> gap_at(rocksdb::Iterator& it, const CameraId& camera) const;
     Result<bool> write_gap(GapRow gap, Edit& edit);
+    // store_gap_records.cpp. Those whose begin or end has no UTC; of one camera, or of all.
+    Result<std::vector<GapRecord>> waiting_gaps(const CameraId* camera) const;
+    std::optional<WallTime> end_by_others(const std::vector<GapRecord>& all, WallTime begin) const;
     Result<bool> put_gap_record(const GapRecord& gap);
+    Result<bool> end_dark_gaps(const CameraId& camera);
     Result<void> place_pending_gaps();
-    // Those in the window that begin at or after `from`, and the one before; ascending by begin.
+    // store_gaps.cpp. Those in the window that begin at or after `from`, and the one before;
+    // ascending by begin.
     Result<void> scan_gaps(const CameraId& camera, TimeSpan window, WallTime from,
                            const rocksdb::Snapshot* snapshot,
                            const std::function<bool(const GapRow&)>& visit) const;
