@@ -92,6 +92,7 @@ int run(Context& ctx, int argc, const char* const* argv) {
     add_hold_verbs(frame);
     add_owner_verbs(frame);
     add_export_verb(frame);
+    add_activity_verb(frame);
     add_requester_verbs(frame);
     add_open_verbs(frame);
     add_check_verbs(frame);

@@ -60,6 +60,7 @@ void add_watch_verb(Frame& frame);       // watch
 void add_owner_verbs(Frame& frame);      // requests, show, approve, dismiss
 void add_approve_verb(Frame& frame);     // approve
 void add_export_verb(Frame& frame);      // export
+void add_activity_verb(Frame& frame);    // activity
 void add_requester_verbs(Frame& frame);  // ask
 void add_fetch_verb(Frame& frame);       // fetch
 

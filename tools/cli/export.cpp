@@ -5,11 +5,11 @@
 
 #include "index/base/encoding.hpp"
 #include "tools/cli/app.hpp"
-#include "tools/cli/hub.hpp"
 #include "tools/cli/keys.hpp"
 #include "tools/cli/progress.hpp"
 #include "tools/cli/video_out.hpp"
 #include "tools/cli/when.hpp"
+#include "tools/cli/window_clips.hpp"
 
 namespace hd::cli {
 namespace {
@@ -17,11 +17,6 @@ namespace {
 struct ExportArgs {
     std::string from, to, camera, output;
     bool force = false;
-};
-
-struct ListedClip {
-    std::string path;
-    WallTime begin;
 };
 
 // A folder for sealed clips on their way, gone with this object.
@@ -43,36 +38,6 @@ class TempFolder {
   private:
     std::string path_;
 };
-
-Result<std::string> pick_camera(wire::Client& hub, const std::string& wanted) {
-    HD_ASSIGN(const auto names, camera_names(hub));
-    std::string known;
-    for (const auto& [id, name] : names) {
-        if (wanted == id || wanted == name || (wanted.empty() && names.size() == 1)) return id;
-        known += fmt::format("{}\"{}\"", known.empty() ? "" : ", ", name);
-    }
-    return with_next(Error{ErrorCode::invalid,
-                           wanted.empty() ? "one MP4 shows one camera: which?"
-                                          : fmt::format("no camera is called \"{}\"", wanted)},
-                     "add --camera with one of " + known);
-}
-
-Result<std::vector<ListedClip>> list_clips(wire::Client& hub, const std::string& camera,
-                                           TimeSpan window) {
-    std::vector<ListedClip> out;
-    const auto question = [&](wire::JsonWriter& json) {
-        json.field("from", window.begin).field("to", window.end).field("open", true);
-        json.key("cameras").begin_array().value(camera).end_array();
-    };
-    HD_TRY(ask_pages(hub, "clips", question, [&](const wire::Reply& reply) -> Result<void> {
-        for (const wire::Json& clip : reply.body.array_or_empty("clips")) {
-            HD_ASSIGN(const WallTime begin, parse_rfc3339(clip.text_or("begin", "")));
-            out.push_back({clip.text_or("clip", ""), begin});
-        }
-        return {};
-    }));
-    return out;
-}
 
 // Brings a sealed clip file here, chunk by chunk.
 Result<void> download(wire::Client& hub, const std::string& clip, const std::string& path) {
@@ -122,6 +87,7 @@ Result<bool> add_clip(const std::string& path, const ListedClip& listed, TimeSpa
     if (!choice.any) return false;
     Bytes fragmented;
     for (std::size_t i = 0; i < table.size(); ++i) {
+        if (table[i].identity.kind == clip::PieceKind::activity) continue;
         const bool init = table[i].identity.kind == clip::PieceKind::init;
         if (!init && (i < choice.first || i >= choice.last)) continue;
         auto piece = reader->read_piece(i);
@@ -150,7 +116,7 @@ Result<int> export_verb(Context& ctx, ExportArgs& args) {
     HD_ASSIGN(seal::Identity identity, load_identity(ctx));
     HD_ASSIGN(wire::Client hub, connect_hub(ctx, Endpoint::owner));
     HD_ASSIGN(const std::string camera, pick_camera(hub, args.camera));
-    HD_ASSIGN(const auto clips, list_clips(hub, camera, window));
+    HD_ASSIGN(const auto clips, list_clips(hub, camera, window, Unfinished::take));
     HD_ASSIGN(const TempFolder temp, TempFolder::make());
     VideoOut video(args.output, args.force);
     Progress progress(ctx, "clips exported", clips.size());

@@ -63,6 +63,7 @@ Result<OpenedClip> open_clip_file(const std::string& path,
     OpenedClip out;
     out.clip = to_string(reader->header().clip);
     for (std::size_t i = 0; i < reader->table().size(); ++i) {
+        if (reader->table()[i].identity.kind == clip::PieceKind::activity) continue;
         auto piece = reader->read_piece(i);
         if (!piece) return piece.error().in(path);
         auto plain = open_piece(reader->header_bytes(), *piece, identities);
