@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "gateway/daemon/index_worker.hpp"
+#include "gateway/ledger/hub_folder.hpp"
 #include "index/base/log.hpp"
 
 namespace hd::daemon {
@@ -37,10 +38,13 @@ void IndexWorker::take(const ReindexWanted&) {
 }
 
 void IndexWorker::take(const CheckWanted& wanted) {
+    const auto hub = ledger::read_hub_id(wiring_.fs, join(places_.data_folder, "hub"));
     check_ = std::make_unique<store::Check>(
         *store_, wiring_.fs, folders_,
-        store::CheckOptions{
-            .level = wanted.level, .repair = wanted.repair, .mend_files = wanted.repair},
+        store::CheckOptions{.level = wanted.level,
+                            .repair = wanted.repair,
+                            .mend_files = wanted.repair,
+                            .hub = hub ? std::optional(*hub) : std::nullopt},
         read_in_parallel());
     check_state_ = wiring_.checks.get();
     for (const store::CameraTotals& totals : store_->all_totals())

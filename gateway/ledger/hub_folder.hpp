@@ -9,6 +9,7 @@
 #include <string>
 #include <string_view>
 
+#include "gateway/ledger/card.hpp"
 #include "gateway/ledger/person_keys.hpp"
 #include "index/base/encoding.hpp"
 #include "index/base/files.hpp"
@@ -51,6 +52,13 @@ inline Result<Secret<32>> read_hub_seed(const std::string& path) {
     }
     wipe(text);
     return out;
+}
+
+// Whose clips these are, by the hub's card in <data>/hub.
+inline Result<HubId> read_hub_id(FileSystem& fs, const std::string& folder) {
+    HD_ASSIGN(const Bytes text, fs.read(join(folder, kHubCardFile), kMaxNoteBytes));
+    HD_ASSIGN(const SignedCard card, parse_card(as_text(text)));
+    return hub_id(card.card.note.key);
 }
 
 }  // namespace hd::ledger

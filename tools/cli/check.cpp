@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include "gateway/daemon/read_crew.hpp"
+#include "gateway/ledger/hub_folder.hpp"
 #include "index/store/rebuild.hpp"
 #include "tools/cli/app.hpp"
 #include "tools/cli/hub.hpp"
@@ -92,8 +93,13 @@ Result<int> check_offline(Context& ctx, const CheckArgs& args) {
                        : args.size ? store::CheckLevel::size
                                    : store::CheckLevel::presence;
     daemon::ReadCrew crew(kReaders);
+    const auto hub =
+        ledger::read_hub_id(real_file_system(), join(parent_folder(opened.folders.clips), "hub"));
     store::Check check(*opened.store, real_file_system(), opened.folders,
-                       {.level = level, .repair = args.repair, .mend_files = args.repair},
+                       {.level = level,
+                        .repair = args.repair,
+                        .mend_files = args.repair,
+                        .hub = hub ? std::optional(*hub) : std::nullopt},
                        jobs_of(crew));
     std::uint64_t rows = 0;
     for (const auto& t : opened.store->all_totals()) rows += t.clips + t.pending_clips;
