@@ -125,13 +125,13 @@ Result<void> Hub::open_parts() {
 }
 
 void Hub::start_threads() {
-    index_thread_ = std::jthread([this](std::stop_token stop) {
+    index_thread_ = std::jthread([this](const std::stop_token& stop) {
         name_thread("index");
-        index_->run(std::move(stop));
+        index_->run(stop);
     });
-    rpc_thread_ = std::jthread([this](std::stop_token stop) {
+    rpc_thread_ = std::jthread([this](const std::stop_token& stop) {
         name_thread("rpc");
-        rpc_->run(std::move(stop));
+        rpc_->run(stop);
         rpc_ended_ = true;
     });
 }

@@ -73,7 +73,7 @@ bool IndexWorker::recorder_alive(const CameraId& camera) const {
     return LockFile::is_held(lock_path(places_.runtime_folder, camera));
 }
 
-void IndexWorker::run(std::stop_token stop) {
+void IndexWorker::run(const std::stop_token& stop) {
     reconcile();
     publish_status();
     while (!stop.stop_requested()) {

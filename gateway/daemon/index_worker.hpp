@@ -103,7 +103,7 @@ class IndexWorker {
     static Result<std::unique_ptr<IndexWorker>> open(IndexPlaces places, Wiring wiring);
 
     // Returns when asked to stop, with the inbox emptied and every finished clip indexed.
-    void run(std::stop_token stop);
+    void run(const std::stop_token& stop);
 
     // For readers on other threads (Store's const functions are thread-safe).
     const store::Store& store() const { return *store_; }

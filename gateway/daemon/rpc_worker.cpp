@@ -224,7 +224,7 @@ const consent::Policy* RpcWorker::ruling_policy() const {
     return ruling_ && ruling_->policy ? &ruling_->policy->policy : nullptr;
 }
 
-void RpcWorker::run(std::stop_token stop) {
+void RpcWorker::run(const std::stop_token& stop) {
     while (!stop.stop_requested()) {
         auto stepped = server_->step(
             kWait, [this](wire::Incoming&& incoming) { deliver(std::move(incoming)); });

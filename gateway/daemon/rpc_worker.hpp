@@ -50,7 +50,7 @@ class RpcWorker {
     // failure is an error and the program ends: nothing is served half open.
     static Result<std::unique_ptr<RpcWorker>> open(const config::Config& config, Wiring wiring);
 
-    void run(std::stop_token stop);
+    void run(const std::stop_token& stop);
     // Makes step() return; thread-safe.
     void wake() { server_->wake(); }
 

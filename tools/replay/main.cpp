@@ -325,13 +325,13 @@ Result<void> Program::run() {
     g_unix_signal_add(SIGINT, quit, loop.get());
     if (o_.duration_s > 0)
         g_timeout_add(static_cast<guint>(o_.duration_s * 1000), quit, loop.get());
-    std::jthread pace([this](std::stop_token stop) {
+    std::jthread pace([this](const std::stop_token& stop) {
         prctl(PR_SET_NAME, "pace");
-        pacer_.run(std::move(stop), feeds_);
+        pacer_.run(stop, feeds_);
     });
-    std::jthread relay([this](std::stop_token stop) {
+    std::jthread relay([this](const std::stop_token& stop) {
         prctl(PR_SET_NAME, "relay");
-        if (relay_) relay_->run(std::move(stop));
+        if (relay_) relay_->run(stop);
     });
     if (o_.commands) listen_to_commands();
     g_main_loop_run(loop.get());

@@ -248,7 +248,7 @@ bool Relay::serve(Connection& c, short client_events, short server_events, Tick 
     return to_client(c, now);
 }
 
-void Relay::run(std::stop_token stop) {
+void Relay::run(const std::stop_token& stop) {
     std::vector<pollfd> fds;
     while (!stop.stop_requested()) {
         fds.assign(1, {listening_.get(), POLLIN, 0});

@@ -31,7 +31,7 @@ class Relay {
     int port() const { return settings_.port; }
 
     // Passes bytes on until stopped.
-    void run(std::stop_token stop);
+    void run(const std::stop_token& stop);
 
     // A fault of a kind that needs a relay, at the camera of that name; any thread.
     void begin(const std::string& camera, const Fault& fault);
