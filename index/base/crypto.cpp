@@ -60,7 +60,9 @@ Digest sha256(ByteView bytes) {
     return finish_sha256(ctx.get());
 }
 
-void random_bytes(std::span<std::uint8_t> out) { randombytes_buf(out.data(), out.size()); }
+void random_bytes(std::span<std::uint8_t> out) {
+    if (!out.empty()) randombytes_buf(out.data(), out.size());  // libsodium wants no null pointer
+}
 void wipe(std::span<std::uint8_t> secret) { sodium_memzero(secret.data(), secret.size()); }
 bool equal_constant_time(ByteView a, ByteView b) {
     return a.size() == b.size() && sodium_memcmp(a.data(), b.data(), a.size()) == 0;
