@@ -1,0 +1,138 @@
+// Days of a camera, and what the index says of them: clips and gaps tile the time there too.
+#include <algorithm>
+
+#include <doctest/doctest.h>
+#include <fmt/format.h>
+
+#include "index/store/rebuild.hpp"
+#include "tests/pipelines/camera_days.hpp"
+#include "tests/pipelines/camera_fate.hpp"
+
+using namespace hd;
+using namespace hd::test;
+using namespace std::chrono_literals;
+
+namespace {
+
+struct Stretch {
+    WallTime begin;
+    std::optional<WallTime> end;
+    std::string what;
+};
+
+class Index {
+  public:
+    explicit Index(CameraDays& days) : days_(days) {
+        store::OpenReport report;
+        auto opened = store::Store::open(folder_.path("index"), {}, {0}, report);
+        REQUIRE(opened.ok());
+        store_ = std::move(*opened);
+    }
+    // As the daemon does now and then. On a machine without power nothing is read.
+    void look() { (void)store::reconcile(*store_, days_.fs, folders_); }
+    void rebuild() {
+        store::Rebuild work(*store_, days_.fs, folders_);
+        for (bool done = false; !done;) {
+            auto step = work.step();
+            REQUIRE(step.ok());
+            done = step->done;
+        }
+    }
+    // Clips and gaps, a page of seven at a time, in the order of their begin.
+    std::vector<Stretch> stretches() const {
+        std::vector<Stretch> out;
+        store::WindowQuery query{.window = {{0}, {4'000'000'000'000'000}}, .limit = 7};
+        query.with_gaps = true;
+        do {
+            const auto page = store_->window(query);
+            REQUIRE(page.ok());
+            for (const auto& clip : page->clips) out.push_back({clip.begin, clip.end, "clip"});
+            for (const auto& gap : page->gaps)
+                out.push_back({gap.begin, gap.end, std::string(journal::to_string(gap.cause))});
+            query.cursor = page->next_cursor;
+        } while (!query.cursor.empty());
+        std::ranges::stable_sort(out, [](const Stretch& a, const Stretch& b) {
+            if (a.begin != b.begin) return a.begin < b.begin;
+            return a.end && (!b.end || *a.end < *b.end);
+        });
+        return out;
+    }
+    std::vector<std::string> findings() const {
+        store::Check work(*store_, days_.fs, folders_, {.level = store::CheckLevel::size});
+        for (bool done = false; !done;) {
+            const auto step = work.step();
+            REQUIRE(step.ok());
+            done = step->done;
+        }
+        std::vector<std::string> out;
+        for (const store::Finding& f : work.findings())
+            if (f.kind != store::FindingKind::unfinished &&
+                f.kind != store::FindingKind::journal_damage)
+                out.push_back(std::string(to_string(f.kind)) + " " + f.path + ": " + f.what);
+        return out;
+    }
+
+  private:
+    CameraDays& days_;
+    TempFolder folder_;
+    store::DataFolders folders_{days_.data() + "/clips", days_.data() + "/journal"};
+    std::unique_ptr<store::Store> store_;
+};
+
+std::string text_of(const Stretch& s) {
+    return fmt::format("{} from {} to {}", s.what, s.begin.us,
+                       s.end ? std::to_string(s.end->us) : "now");
+}
+
+// Nothing if each stretch ends where the next one begins (`exactly`) or later.
+std::string untiled(const std::vector<Stretch>& all, bool exactly) {
+    if (all.empty()) return "nothing at all";
+    WallTime until = all.front().begin;
+    for (std::size_t i = 0; i < all.size(); ++i) {
+        const Stretch& s = all[i];
+        const std::string place =
+            fmt::format("{} of {}: {}, until then {}", i, all.size(), text_of(s), until.us);
+        if (s.begin > until) return "a hole: " + place;
+        if (exactly && s.begin < until) return "an overlap: " + place;
+        if (!s.end) return i + 1 == all.size() ? "" : "an open gap is not the last: " + place;
+        until = std::max(until, *s.end);
+    }
+    return "";
+}
+
+// What the index says after a life with looks at the disk in between, and what a new one says.
+void judge(std::uint64_t seed, bool clock_steps) {
+    CAPTURE(seed);
+    CAPTURE(clock_steps);
+    CameraDays days;
+    Index kept(days);
+    live_through(days, {.seed = seed, .clock_steps = clock_steps, .look = [&] { kept.look(); }});
+    REQUIRE(days.untiled() == "");
+    const auto all = kept.stretches();
+    CHECK(untiled(all, !clock_steps) == "");
+    // None is missing: a cause that lasted no time has given its place to the next.
+    const auto lasts = [](const auto& s) { return !s.end || s.begin != s.end; };
+    if (!clock_steps)
+        CHECK(std::ranges::count_if(all, lasts) == std::ranges::count_if(days.tiles(), lasts));
+    CHECK_MESSAGE(kept.findings().empty(), kept.findings().front());
+    Index again(days);
+    again.rebuild();
+    CHECK(std::ranges::equal(all, again.stretches(), {}, text_of, text_of));
+}
+
+}  // namespace
+
+TEST_SUITE_BEGIN("pipelines/record/days");
+
+// HALFDOOR_SEEDS=<first>,<count> for the long form.
+TEST_CASE("random histories tile in the index's answers too, followed or read anew") {
+    std::uint64_t first = 1, count = 5;
+    if (const char* text = std::getenv("HALFDOOR_SEEDS")) {
+        first = std::strtoull(text, nullptr, 10);
+        if (const char* comma = std::strchr(text, ','))
+            count = std::strtoull(comma + 1, nullptr, 10);
+    }
+    for (std::uint64_t seed = first; seed < first + count; ++seed) judge(seed, seed % 2 == 0);
+}
+
+TEST_SUITE_END();
