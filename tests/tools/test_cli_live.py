@@ -32,7 +32,8 @@ class Live(unittest.TestCase):
         cls.replay = hubkit.Replay(cls.programs, folder, generate="h264:320x240@25,h265:320x240@25")
         cls.addClassCleanup(cls.replay.stop)
         urls = {f"cam{i}": c["url"] for i, c in enumerate(cls.replay.cameras)}
-        cls.hub = hubkit.prepared_hub(cls.programs, folder / "hub", urls, clip_seconds=3)
+        cls.hub = hubkit.prepared_hub(cls.programs, folder / "hub", urls, clip_seconds=3,
+                                      extra_config="activity = true\n")
         cls.hub.cli("policy", "edit", cls.hub.laptop / "policy-1.draft", "--cell", "40.71,-74.01")
         cls.hub.cli("policy", "sign", cls.hub.laptop / "policy-1.draft", "--key", cls.hub.owner_key, "--force",
                     "-o", cls.hub.laptop / "policy-1.note")
@@ -69,6 +70,15 @@ class Live(unittest.TestCase):
         self.assertTrue(all("clip" in r or "cause" in r for r in gaps))
         nothing = self.owner("clips", "--from", "-3d", "--to", "-2d")
         self.assertIn("No clip", nothing.stdout)
+
+    def test_activity_shows_the_owner_what_moves_and_nobody_without_the_key(self):
+        window = ["--from", "-1h", "--to", utc(), "--camera", "cam0"]
+        rows = self.hub.json("activity", *window, "--key", self.hub.owner_key)
+        self.assertGreaterEqual(len(rows), 2)
+        self.assertTrue(all(0 < row["changed_per_1000"] <= 1000 for row in rows))
+        self.assertEqual([row["time"] for row in rows], sorted(row["time"] for row in rows))
+        stranger = self.owner("activity", *window, "--key", self.hub.requester_key, check=False)
+        self.assertEqual((stranger.returncode, stranger.stdout), (1, ""))
 
     def test_a_window_that_ends_before_it_begins_is_refused(self):
         done = self.owner("clips", "--from", "14:00", "--to", "13:00", check=False)
