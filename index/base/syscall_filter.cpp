@@ -13,20 +13,27 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define HD_SANITIZER 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define HD_SANITIZER 1
+#endif
+#endif
+#ifndef HD_SANITIZER
+#define HD_SANITIZER 0
+#endif
+
+#if HD_SANITIZER
+// LeakSanitizer looks through /proc and ptrace, which a confined process may not.
+extern "C" int __lsan_is_turned_off();
+extern "C" int __lsan_is_turned_off() { return prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1; }
+#endif
+
 namespace hd {
 namespace {
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr bool kSanitizer = true;
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-constexpr bool kSanitizer = true;
-#else
-constexpr bool kSanitizer = false;
-#endif
-#else
-constexpr bool kSanitizer = false;
-#endif
+constexpr bool kSanitizer = HD_SANITIZER == 1;
 
 // What the C++ runtime, glibc, our rooms, GLib, GStreamer and libzmq live on. Names that an
 // architecture does not have are passed over.
