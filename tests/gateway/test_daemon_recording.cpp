@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <filesystem>
 #include <map>
 
@@ -44,18 +45,70 @@ std::string gap_marks(const TestHub& hub, const CameraId& id) {
     return out;
 }
 
-std::size_t problems_of_check(TestHub& hub) {
-    (void)hub.ask("check");
+// Starts a check and gives what it found.
+std::vector<wire::Json> problems_of(TestHub& hub, std::string_view question) {
+    (void)hub.ask("check", question);
     wire::Reply reply = hub.ask("check", R"({"wait":true})");
     CHECK(hub.wait_for([&] {
         reply = hub.ask("check", R"({"wait":true})");
         return reply.body.text_or("state", "") == "done";
     }));
-    for (const wire::Json& problem : reply.body.array_or_empty("problems")) {
+    std::vector<wire::Json> out;
+    for (const wire::Json& problem : reply.body.array_or_empty("problems")) out.push_back(problem);
+    return out;
+}
+
+std::size_t problems_of_check(TestHub& hub) {
+    const auto problems = problems_of(hub, "{}");
+    for (const wire::Json& problem : problems) {
         MESSAGE(problem.text_or("kind", "")
                 << " " << problem.text_or("clip", "") << " " << problem.text_or("text", ""));
     }
-    return reply.body.array_or_empty("problems").size();
+    return problems.size();
+}
+
+std::vector<std::filesystem::path> clip_files(const TestHub& hub) {
+    std::vector<std::filesystem::path> out;
+    for (const auto& entry : std::filesystem::recursive_directory_iterator(hub.data() + "/clips"))
+        if (entry.path().extension() == ".clip") out.push_back(entry.path());
+    std::ranges::sort(out);
+    return out;
+}
+
+// A journal of a camera that lost its video for a second, again and again, from `begin` on.
+void lay_gaps(const TestHub& hub, const CameraId& camera, WallTime begin, int count) {
+    FileSystem& fs = real_file_system();
+    REQUIRE(fs.make_folders(hub.data() + "/journal", 0700).ok());
+    auto writer =
+        journal::Writer::open(fs, hub.data() + "/journal/" + to_string(camera) + ".log", "camera");
+    REQUIRE(writer.ok());
+    for (int i = 0; i < count; ++i) {
+        const Micros at = std::chrono::seconds(2 * i);
+        journal::Stamp stamp{.at = {at.count()}, .utc = begin + at};
+        stamp.quality = ClockQuality::synchronised;
+        REQUIRE(writer
+                    ->append(journal::encode(journal::CameraRecord(
+                        journal::GapBegan{stamp, journal::GapCause::stalled, ""})))
+                    .ok());
+        stamp.at = stamp.at + Micros(1'000'000);
+        stamp.utc = stamp.utc + Micros(1'000'000);
+        REQUIRE(
+            writer->append(journal::encode(journal::CameraRecord(journal::GapEnded{stamp}))).ok());
+    }
+    REQUIRE(writer->sync().ok());
+}
+
+// How many gaps begin in the window, asked as docs/protocol.md says.
+int gaps_by_pages(TestHub& hub, TimeSpan window) {
+    int count = 0;
+    for (std::string from = to_rfc3339(window.begin); !from.empty();) {
+        const auto reply = hub.ask("clips", fmt::format(R"({{"from":"{}","to":"{}","gaps":true}})",
+                                                        from, to_rfc3339(window.end)));
+        for (const wire::Json& gap : reply.body.array_or_empty("gaps"))
+            if (gap.text_or("begin", "") >= from) ++count;
+        from = reply.body.text_or("gaps_until", "");
+    }
+    return count;
 }
 
 }  // namespace
@@ -277,6 +330,46 @@ TEST_SUITE("gateway/daemon/recording") {
         // Its clip was finished by the index before the daemon ended.
         CHECK(hub.files_ending(".part") == 0);
         CHECK(hub.files_ending(".clip") == 1);
+    }
+
+    TEST_CASE("a running hub mends what was done to its clips, reindexes, and records meanwhile") {
+        HubCamera yard = camera(2, "yard", "piece_ms=40");
+        yard.enabled = false;
+        TestHub hub({camera(1, "door", "piece_ms=40/pieces=10"), yard});
+        // More gaps of long ago than one answer holds.
+        constexpr int kGaps = 10'500;
+        const WallTime ago = system_clock().wall() - std::chrono::hours(48);
+        lay_gaps(hub, yard.id, ago, kGaps);
+        hub.start();
+        CHECK(hub.wait_for([&] { return hub.clips_closed() >= 6; }));
+        CHECK(gaps_by_pages(hub, {ago, ago + std::chrono::seconds(2 * kGaps - 1)}) == kGaps);
+
+        const auto files = clip_files(hub);
+        REQUIRE(files.size() >= 6);
+        std::filesystem::remove(files[0]);
+        std::filesystem::resize_file(files[1], std::filesystem::file_size(files[1]) - 40);
+        std::filesystem::path renamed = files[2];
+        renamed.replace_filename("000000.000000Z-00000000.clip");
+        std::filesystem::rename(files[2], renamed);
+        const auto problems = problems_of(hub, R"({"level":"hash","repair":true})");
+        CHECK(problems.size() >= 3);
+        for (const wire::Json& problem : problems)
+            CHECK_MESSAGE(problem.bool_or("repaired", false), problem.text_or("kind", ""));
+        CHECK(std::filesystem::exists(files[2]));
+        CHECK(problems_of(hub, R"({"level":"hash"})").empty());
+
+        const TimeSpan past{ago, system_clock().wall() - std::chrono::seconds(3)};
+        const std::string before = hub.closed_clips(past);
+        const std::size_t closed = hub.clips_closed();
+        const std::string log = hub.log_text();  // with the rebuild of the first start
+        (void)hub.ask("reindex");
+        CHECK(hub.wait_for([&] {
+            return hub.log_text().find("index.rebuild_done", log.size()) != std::string::npos;
+        }));
+        const bool same = hub.closed_clips(past) == before;  // megabytes: not for the log
+        CHECK(same);
+        CHECK(hub.wait_for([&] { return hub.clips_closed() >= closed + 2; }));
+        CHECK(hub.camera_state("door") == "recording");
     }
 
     TEST_CASE("two daemons never share a data folder") {
