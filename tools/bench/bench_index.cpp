@@ -24,6 +24,7 @@ void run(const Settings& settings, Report& report) {
     bench.coverage();
     bench.memory();
     bench.inserts();
+    bench.flushes();
     bench.wear();
     bench.rebuild();
 }
@@ -45,6 +46,7 @@ int main(int argc, char** argv) {
                    "inserts and deletions whose device bytes are counted; 0: none")
         ->transform(counts);
     app.add_option("--files", s.files, "clip files of the rebuild; 0: none")->transform(counts);
+    app.add_option("--flushes", s.flushes, "of a recorder's file, idle and beside compactions");
     app.add_option("--memory-mb", s.memory_mb, "budget of either store");
     app.add_option("--folder", s.folder, "working folder, emptied first (default: temporary)");
     app.add_option("--wear-folder", s.wear_folder, "for the device bytes: a folder on --device");

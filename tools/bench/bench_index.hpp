@@ -18,6 +18,7 @@ struct Settings {
     std::uint64_t synced = 1000;     // inserts with sync, one by one
     std::uint64_t wear = 1'000'000;  // inserts and deletions whose device bytes are counted
     std::uint64_t files = 100'000;   // clip files of the rebuild
+    std::uint64_t flushes = 60;      // of a recorder's file, idle and beside compactions
     std::uint64_t memory_mb = 48;
     std::string folder;
     std::string wear_folder;  // empty: in `folder`
@@ -40,6 +41,7 @@ class IndexBench {
     void load();
     void disk();
     void inserts();
+    void flushes();
     void wear();
     void rebuild();
 

@@ -1,7 +1,9 @@
 // Clips into both stores, and out of them.
+#include <algorithm>
 #include <deque>
 #include <filesystem>
 #include <fstream>
+#include <random>
 
 #include <fmt/format.h>
 #include <poll.h>
@@ -142,6 +144,53 @@ void IndexBench::inserts() {
                          rate(std::move(ours)), rate(std::move(theirs)), "clips/s", 1.0);
     }
     peer_->set_full_sync(false);
+}
+
+// What a recorder waits for the disk: a piece is appended and synced, on an idle index, and while
+// clips that come in no order of time (a rebuild of the worst kind) keep its compactions busy.
+void IndexBench::flushes() {
+    if (s_.flushes == 0) return;
+    const std::string path = s_.folder + "/piece";
+    auto file = must(real_file_system().create(path));
+    const Bytes piece(500'000, 1);
+    std::mt19937_64 random(9);
+    const auto sync_ms = [&](bool busy) {
+        std::vector<double> ms;
+        const auto started = Steady::now();
+        while (ms.size() < s_.flushes && us_since(started) < 120e6) {
+            for (int more = 0; busy && (more == 0 || !index_->background_work()); ++more) {
+                Batch batch;
+                for (int i = 0; i < 2000; ++i) {
+                    clip::ClipSummary s = history_.next(i % 8);
+                    const auto back = static_cast<std::int64_t>(random() % (300ull * 86'400));
+                    s.utc_begin = s.name_time = s.utc_begin - std::chrono::seconds(back);
+                    s.utc_end = s.utc_end - std::chrono::seconds(back);
+                    batch.push_back(std::move(s));
+                }
+                must(index_->put_clips(batch, Durability::buffered));
+            }
+            must(file->append(piece));
+            const auto t = Steady::now();
+            must(file->sync_data());
+            ms.push_back(us_since(t) / 1e3);
+            ::poll(nullptr, 0, 100);
+        }
+        std::ranges::sort(ms);
+        return ms;
+    };
+    const auto idle = sync_ms(false);
+    const auto busy = sync_ms(true);
+    const auto at = [](const std::vector<double>& ms, double share) {
+        return ms[static_cast<std::size_t>(share * static_cast<double>(ms.size() - 1))];
+    };
+    for (const auto& [name, share] : {std::pair("p50", 0.5), {"p90", 0.9}, {"max", 1.0}}) {
+        report_.line(
+            {fmt::format("fdatasync of a piece, {}, idle", name), at(idle, share), 0, "ms"});
+        report_.line({fmt::format("fdatasync of a piece, {}, beside compactions", name),
+                      at(busy, share), 0, "ms"});
+    }
+    file.reset();
+    std::filesystem::remove(path);
 }
 
 void IndexBench::wear() {
