@@ -250,7 +250,7 @@ Result<void> Server::set_allowed(std::string_view endpoint, std::vector<AllowedK
         return {};
     }
     // Closed is safe; half open is not.
-    const Error error = reopened.error();
+    const Error& error = reopened.error();
     remove_endpoint(endpoint).ignore();
     return error;
 }

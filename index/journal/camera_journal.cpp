@@ -196,7 +196,7 @@ Result<CameraRecord> decode_clip_closed(ByteView in) {
     r.name_time = WallTime{f.time()};
     r.size_bytes = f.bytes().u64();
     r.pieces_sha256 = f.bytes().array<32>();
-    return f.finish<CameraRecord>(std::move(r));
+    return f.finish<CameraRecord>(r);
 }
 
 Result<CameraRecord> decode_configured(ByteView in) {

@@ -12,7 +12,8 @@ namespace hd::ingest {
 // What the hub is to make of a camera's pictures. They keep their shape and never grow.
 struct EncodeTarget {
     unsigned max_width = 1920, max_height = 1080;
-    unsigned frames_per_s = 25;  // at most; a key frame comes at least every two seconds of this rate
+    // At most; a key frame comes at least every two seconds of this rate.
+    unsigned frames_per_s = 25;
     unsigned kbit_per_s = 2000;  // at most, where the encoder knows a limit
 };
 
