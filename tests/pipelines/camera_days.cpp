@@ -41,7 +41,7 @@ class CameraDays::Camera final : public ingest::Source {
         if (days_.mood_ != Mood::hangs) return {};
         // The recorder lets go of what hangs and ends its process. Here the process goes on: what
         // is still known to it is no leak, to the very end.
-        static auto& hung = *new std::vector<const Camera*>;
+        static auto& hung = *std::make_unique<std::vector<const Camera*>>().release();
         hung.push_back(this);
         return Error{ErrorCode::unavailable, "a thread hangs"};
     }
