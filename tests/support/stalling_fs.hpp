@@ -16,10 +16,10 @@ class StallingFileSystem final : public FileSystem {
     // Any thread.
     void stall() { set(true); }
     void go_on() { set(false); }
-    // Waits until a sync waits for the disk.
-    void wait_for_victim() {
+    // True as soon as a sync waits for the disk; false after `patience` without one.
+    bool wait_for_victim(Micros patience) {
         std::unique_lock lock(mutex_);
-        changed_.wait(lock, [this] { return waiting_ > 0; });
+        return changed_.wait_for(lock, patience, [this] { return waiting_ > 0; });
     }
     void wait_for_disk() {
         std::unique_lock lock(mutex_);
