@@ -93,7 +93,14 @@ Result<void> RtspSession::stop(BootTime deadline) {
     gst_element_call_async(
         pipeline_.get(),
         [](GstElement* pipeline, gpointer user) {
-            gst_element_set_state(pipeline, GST_STATE_NULL);
+            // It fails while an element that did not start is on its way out of the pipeline
+            // (link_branch, on a thread of the source); then the others were not stopped either.
+            constexpr int kTries = 500;
+            int tries = 0;
+            while (gst_element_set_state(pipeline, GST_STATE_NULL) == GST_STATE_CHANGE_FAILURE) {
+                if (++tries == kTries) return;  // as good as hung
+                g_usleep(10'000);
+            }
             auto& s = **static_cast<std::shared_ptr<Stopping>*>(user);
             const std::lock_guard lock(s.mutex);
             s.done = true;
