@@ -272,16 +272,11 @@ struct Check::State {
     Result<void> step_day(std::uint32_t max) {
         const CameraDay& at = days[day];
         if (!listed) {
-            auto entries = fs.list(join(folders.clips, folder_of(at)));
-            files.clear();
+            auto entries = files_of_day(fs, folders, at, findings);
+            if (!entries) return next_day();  // nothing is known of its rows
+            files = std::move(*entries);
             file = 0;
             listed = true;
-            if (entries.ok()) {
-                files = std::move(*entries);
-            } else if (entries.error().code != ErrorCode::not_found) {
-                findings.add({FindingKind::unreadable_file, folder_of(at), entries.error().what});
-                return next_day();  // nothing is known of its rows
-            }
         }
         HD_TRY(check_files(max));
         if (file < files.size()) return {};

@@ -95,6 +95,14 @@ Result<std::vector<CameraDay>> days_on_disk(FileSystem& fs, const DataFolders& f
     return out;
 }
 
+std::optional<std::vector<FileEntry>> files_of_day(FileSystem& fs, const DataFolders& folders,
+                                                   const CameraDay& day, Findings& findings) {
+    auto entries = list_if_there(fs, join(folders.clips, folder_of(day)));
+    if (entries.ok()) return std::move(*entries);
+    findings.add({FindingKind::unreadable_file, folder_of(day), entries.error().what});
+    return std::nullopt;
+}
+
 FileKind kind_of(const FileEntry& entry) {
     if (entry.is_folder) return FileKind::strange;
     if (entry.name.ends_with(kPartEnding)) return FileKind::part;

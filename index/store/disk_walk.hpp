@@ -2,6 +2,7 @@
 // one journal as gaps. Nothing here writes.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -39,6 +40,10 @@ Result<std::vector<CameraId>> cameras_on_disk(FileSystem& fs, const DataFolders&
 // A camera's day folders, oldest first.
 Result<std::vector<CameraDay>> days_on_disk(FileSystem& fs, const DataFolders& folders,
                                             const CameraId& camera, Findings* findings);
+
+// What a day's folder holds; a missing one, nothing. Not readable: a finding, and nothing is known.
+std::optional<std::vector<FileEntry>> files_of_day(FileSystem& fs, const DataFolders& folders,
+                                                   const CameraDay& day, Findings& findings);
 
 enum class FileKind { clip, part, strange };
 FileKind kind_of(const FileEntry& entry);

@@ -72,14 +72,9 @@ struct Rebuild::State {
     Result<bool> read_files(std::uint32_t max, std::vector<clip::ClipSummary>& batch) {
         const CameraDay& at = days[day];
         if (!listed) {
-            auto entries = fs.list(join(folders.clips, folder_of(at)));
-            files.clear();
+            files = files_of_day(fs, folders, at, findings).value_or(std::vector<FileEntry>{});
             file = 0;
             listed = true;
-            if (entries.ok())
-                files = std::move(*entries);
-            else if (entries.error().code != ErrorCode::not_found)  // deleted meanwhile is fine
-                findings.add({FindingKind::unreadable_file, folder_of(at), entries.error().what});
         }
         const std::size_t count = std::min<std::size_t>(max, files.size() - file);
         std::vector<ClipFile> read(count);
