@@ -12,32 +12,10 @@
 #include <string>
 #include <vector>
 
-#include <unistd.h>
-
 #include "index/base/bytes.hpp"
+#include "tests/support/temp_folder.hpp"
 
 namespace hd::test {
-
-// Removed with the object.
-class TempFolder {
-  public:
-    TempFolder() {
-        std::string name =
-            (std::filesystem::temp_directory_path() / "halfdoor-test-XXXXXX").string();
-        path_ = ::mkdtemp(name.data()) ? name : ".";
-    }
-    ~TempFolder() {
-        std::error_code ignored;
-        if (path_ != ".") std::filesystem::remove_all(path_, ignored);
-    }
-    TempFolder(const TempFolder&) = delete;
-    TempFolder& operator=(const TempFolder&) = delete;
-    std::string operator/(const std::string& name) const { return path_ + "/" + name; }
-    const std::string& path() const { return path_; }
-
-  private:
-    std::string path_;
-};
 
 struct Ran {
     int status = -1;

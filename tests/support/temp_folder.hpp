@@ -25,6 +25,7 @@ class TempFolder {
 
     const std::string& path() const { return path_; }
     std::string path(const std::string& name) const { return path_ + "/" + name; }
+    std::string operator/(const std::string& name) const { return path(name); }
 
   private:
     std::string path_;
