@@ -14,6 +14,7 @@
 #include "pipelines/ingest/media_clock.hpp"
 #include "pipelines/ingest/reorder_buffer.hpp"
 #include "pipelines/ingest/rtsp_client.hpp"
+#include "pipelines/ingest/rtsp_url.hpp"
 #include "pipelines/ingest/source.hpp"
 
 namespace hd::ingest {

@@ -66,39 +66,6 @@ std::string printable(std::string_view text) {
 
 }  // namespace
 
-Result<RtspUrl> parse_rtsp_url(std::string_view url) {
-    const std::size_t scheme = url.find("://");
-    if (scheme == std::string_view::npos || url.substr(0, scheme) != "rtsp")
-        return Error{ErrorCode::invalid, "url: must begin with rtsp:// or rtsps://"};
-    url.remove_prefix(scheme + 3);
-    std::string_view host = url.substr(0, url.find_first_of("/?"));
-    if (host.find('@') != std::string_view::npos)
-        return Error{ErrorCode::invalid, "url: user and password have settings of their own"};
-    RtspUrl out;
-    std::size_t colon = host.rfind(':');
-    if (!host.empty() && host[0] == '[') {
-        const std::size_t close = host.find(']');
-        if (close == std::string_view::npos)
-            return Error{ErrorCode::invalid, "url: [ without ] around the address"};
-        out.host = host.substr(1, close - 1);
-        host.remove_prefix(close + 1);
-        colon = host.find(':');
-    } else {
-        out.host = host.substr(0, colon);
-    }
-    if (colon != std::string_view::npos) {
-        out.port = host.substr(colon + 1);
-        unsigned port = 0;
-        const auto [end, error] =
-            std::from_chars(out.port.data(), out.port.data() + out.port.size(), port);
-        if (error != std::errc{} || end != out.port.data() + out.port.size() || port == 0 ||
-            port > 65535)
-            return Error{ErrorCode::invalid, "url: the port must be 1 to 65535"};
-    }
-    if (out.host.empty()) return Error{ErrorCode::invalid, "url: names no host"};
-    return out;
-}
-
 RtspClient::RtspClient(std::string url, std::string user, std::string password, Sound sound)
     : url_(std::move(url)), auth_(std::move(user), std::move(password)), sound_(sound) {}
 

@@ -16,14 +16,6 @@
 
 namespace hd::ingest {
 
-struct RtspUrl {
-    std::string host;  // without the brackets of an IPv6 address
-    std::string port = "554";
-    bool operator==(const RtspUrl&) const = default;
-};
-// invalid: not rtsp://, no host, or user and password in it (they have settings of their own).
-Result<RtspUrl> parse_rtsp_url(std::string_view url);
-
 // The stream that was set up.
 struct RtspStream {
     Codec codec = Codec::h264;

@@ -9,13 +9,11 @@
 
 #include "index/base/files.hpp"
 #include "index/base/log.hpp"
-#include "pipelines/ingest/rtsp_client.hpp"
+#include "pipelines/ingest/rtsp_url.hpp"
 #include "pipelines/ingest/source.hpp"
 
 namespace hd::record {
 namespace {
-
-constexpr std::string_view kTls = "rtsps://";
 
 // Heap and stacks; the system maps stacks of 8 MiB, and an encoder has a thread for each core.
 // Measured on 2 cores (VmData): 47 MiB with the lean reader, 100 MiB with GStreamer, 252 MiB with
@@ -57,12 +55,11 @@ struct Address {
 };
 
 Address address_of(const std::string& url) {
-    const bool tls = url.starts_with(kTls);
-    auto parsed = ingest::parse_rtsp_url(tls ? "rtsp://" + url.substr(kTls.size()) : url);
+    auto parsed = ingest::parse_rtsp_url(url);
     if (!parsed) return {};  // The source says what is wrong with it; no port is open for it.
     const auto port = static_cast<std::uint16_t>(std::strtoul(parsed->port.c_str(), nullptr, 10));
     // RFC 7826 names 322 for rtsps; most cameras and GStreamer take 554 if the URL says nothing.
-    if (tls && port == 554) return {parsed->host, {554, 322}};
+    if (parsed->tls && port == 554) return {parsed->host, {554, 322}};
     return {parsed->host, {port}};
 }
 

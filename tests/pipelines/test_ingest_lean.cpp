@@ -10,6 +10,7 @@
 #include "pipelines/ingest/access_unit.hpp"
 #include "pipelines/ingest/parameter_sets.hpp"
 #include "pipelines/ingest/rtsp_client.hpp"
+#include "pipelines/ingest/rtsp_url.hpp"
 #include "tests/pipelines/media_tools.hpp"
 
 namespace hd::ingest {
@@ -310,8 +311,9 @@ TEST_SUITE("pipelines/ingest/rtsp_client") {
         CHECK(*parse_rtsp_url("rtsp://10.0.0.1:8554?x=1:2") == RtspUrl{"10.0.0.1", "8554"});
         CHECK(*parse_rtsp_url("rtsp://[fe80::1]:99/") == RtspUrl{"fe80::1", "99"});
         CHECK(*parse_rtsp_url("rtsp://[::1]") == RtspUrl{"::1", "554"});
+        CHECK(*parse_rtsp_url("rtsps://cam:7441/x") == RtspUrl{"cam", "7441", true});
         for (const char* bad :
-             {"", "http://x", "rtsp://", "rtsp:///x", "rtsp://u:p@x", "rtsp://x:0",
+             {"", "http://x", "rtspss://x", "rtsp://", "rtsp:///x", "rtsp://u:p@x", "rtsp://x:0",
               "rtsp://x:66666", "rtsp://x:9a", "rtsp://[::1", "rtsp://x:"})
             CHECK(parse_rtsp_url(bad).error().code == ErrorCode::invalid);
     }
