@@ -75,10 +75,18 @@ struct Dropped {
     BootTime first_pts;
 };
 
+// What it takes to have the camera again.
+enum class Remedy : std::uint8_t {
+    new_source,
+    new_process,  // this one's dialer is gone
+    own_network,  // a process that connects by itself: GStreamer takes no connections of others
+};
+
 // The last of a session. The source has to be stopped; a new one connects again.
 struct Lost {
     journal::GapCause cause = journal::GapCause::closed;  // unreachable, refused, closed, encoder
     std::string detail;                                   // a phrase without credentials
+    Remedy remedy = Remedy::new_source;
 };
 
 using SourceEvent =

@@ -6,9 +6,6 @@
 #include <cstring>
 
 #include <fmt/format.h>
-#include <netdb.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
@@ -39,31 +36,24 @@ constexpr std::size_t kMaxGarbage = 1 << 20;
 constexpr Micros kReportPeriod = std::chrono::seconds(10);
 // A camera that lives answers TEARDOWN in a few ms; one that does not is not waited for.
 constexpr int kTeardownMs = 100;
-// Of several addresses of a host name each gets its chance.
-constexpr Micros kConnectPatience = std::chrono::seconds(3);
-
-struct AddressesFree {
-    void operator()(addrinfo* a) const { ::freeaddrinfo(a); }
-};
-using Addresses = std::unique_ptr<addrinfo, AddressesFree>;
-
-std::string errno_words(int error) { return errno_error(error, "connect").what; }
 
 }  // namespace
 
 LeanReader::LeanReader(const link::RecorderSettings& settings, Clock& clock, Ingress& ingress,
-                       std::function<void()> on_jpeg)
+                       std::function<void()> on_jpeg, std::shared_ptr<Dialer> dialer)
     : settings_(settings),
       clock_(clock),
       ingress_(ingress),
       on_jpeg_(std::move(on_jpeg)),
+      dialer_(std::move(dialer)),
       client_(settings.url, settings.user, settings.password,
               settings.audio == link::AudioMode::keep ? RtspClient::Sound::ask
                                                       : RtspClient::Sound::leave),
       reorder_(settings.jitter_latency) {}
 
 Result<void> LeanReader::prepare() {
-    HD_ASSIGN(url_, parse_rtsp_url(settings_.url));
+    HD_ASSIGN(const RtspUrl url, parse_rtsp_url(settings_.url));
+    if (!dialer_) dialer_ = std::make_shared<DirectDialer>(DialTarget{url.host, url.port}, clock_);
     wake_ = Fd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
     if (!wake_) return errno_error(errno, "eventfd");
     return {};
@@ -87,13 +77,13 @@ void LeanReader::push(SourceEvent event) {
     if (!closed_) ingress_.push(std::move(event));
 }
 
-void LeanReader::lose(GapCause cause, std::string detail) {
+void LeanReader::lose(GapCause cause, std::string detail, Remedy remedy) {
     // Being asked for its sound was too much for this camera: its video comes first.
     if (client_.waits_for_audio() && !asked_to_stop()) {
         again_without_audio_ = true;
         return;
     }
-    push(Lost{cause, std::move(detail)});
+    push(Lost{cause, std::move(detail), remedy});
     stop_ = true;
 }
 
@@ -123,47 +113,17 @@ void LeanReader::run_once() {
 }
 
 bool LeanReader::connect_camera() {
-    addrinfo hints{};
-    hints.ai_socktype = SOCK_STREAM;
-    hints.ai_flags = AI_ADDRCONFIG | AI_NUMERICSERV;
-    addrinfo* raw = nullptr;
-    const int rc = ::getaddrinfo(url_.host.c_str(), url_.port.c_str(), &hints, &raw);
-    const Addresses all{rc == 0 ? raw : nullptr};
-    if (!all) {
-        lose(GapCause::unreachable, fmt::format("camera's address: {}", ::gai_strerror(rc)));
-        return false;
+    auto connected = dialer_->dial(deadline_, wake_.get());
+    if (connected) {
+        socket_ = std::move(*connected);
+        return true;
     }
-    int error = ETIMEDOUT;
-    for (const addrinfo* a = all.get(); a && !asked_to_stop(); a = a->ai_next) {
-        if (connect_one(a->ai_addr, a->ai_addrlen, a->ai_family)) return true;
-        error = errno;
+    if (!asked_to_stop()) {
+        const bool gone = connected.error().code == ErrorCode::exhausted;
+        lose(GapCause::unreachable, connected.error().what,
+             gone ? Remedy::new_process : Remedy::new_source);
     }
-    if (!asked_to_stop()) lose(GapCause::unreachable, errno_words(error));
     return false;
-}
-
-// False with errno set.
-bool LeanReader::connect_one(const void* address, unsigned size, int family) {
-    socket_ = Fd(::socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
-    if (!socket_) return false;
-    const int on = 1;
-    ::setsockopt(socket_.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    // For receive(); without it times are those of the reads.
-    ::setsockopt(socket_.get(), SOL_SOCKET, SO_TIMESTAMPNS, &on, sizeof on);
-    // A camera that lost its power says nothing, and our few bytes may not be missed for hours.
-    ::setsockopt(socket_.get(), SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
-    if (::connect(socket_.get(), static_cast<const sockaddr*>(address), size) == 0) return true;
-    if (errno != EINPROGRESS) return false;
-    std::array<pollfd, 2> fds{pollfd{socket_.get(), POLLOUT, 0}, pollfd{wake_.get(), POLLIN, 0}};
-    const Micros left = std::min(kConnectPatience, deadline_ - clock_.boot());
-    const int ready =
-        ::poll(fds.data(), 2, static_cast<int>(std::max<std::int64_t>(0, left.count() / 1000)));
-    int error = ETIMEDOUT;
-    socklen_t error_size = sizeof error;
-    if (ready > 0 && fds[0].revents != 0)
-        ::getsockopt(socket_.get(), SOL_SOCKET, SO_ERROR, &error, &error_size);
-    errno = error;
-    return error == 0;
 }
 
 void LeanReader::converse() {

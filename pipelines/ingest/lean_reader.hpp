@@ -10,6 +10,7 @@
 #include "index/base/files.hpp"
 #include "index/base/log.hpp"
 #include "pipelines/ingest/depacketizer.hpp"
+#include "pipelines/ingest/dialer.hpp"
 #include "pipelines/ingest/frame_times.hpp"
 #include "pipelines/ingest/media_clock.hpp"
 #include "pipelines/ingest/reorder_buffer.hpp"
@@ -21,8 +22,9 @@ namespace hd::ingest {
 
 class LeanReader {
   public:
+    // Without a dialer it connects by itself.
     LeanReader(const link::RecorderSettings& settings, Clock& clock, Ingress& ingress,
-               std::function<void()> on_jpeg);
+               std::function<void()> on_jpeg, std::shared_ptr<Dialer> dialer);
 
     Result<void> prepare();     // before run(): checks settings, opens what close() needs
     void run();                 // the thread; returns soon after close() or when all is over
@@ -31,12 +33,11 @@ class LeanReader {
 
   private:
     void push(SourceEvent event);
-    void lose(journal::GapCause cause, std::string detail);
+    void lose(journal::GapCause cause, std::string detail, Remedy remedy = Remedy::new_source);
     bool asked_to_stop() const { return stop_.load(); }
 
     void run_once();
     bool connect_camera();
-    bool connect_one(const void* address, unsigned size, int family);
     void converse();
     bool wait_for_bytes();
     void tick(BootTime now);
@@ -65,7 +66,7 @@ class LeanReader {
     Clock& clock_;
     Ingress& ingress_;
     const std::function<void()> on_jpeg_;
-    RtspUrl url_;
+    std::shared_ptr<Dialer> dialer_;
     Fd wake_;  // an eventfd: close() ends every wait
 
     std::atomic<bool> stop_{false};

@@ -13,6 +13,7 @@ namespace hd::ingest {
 // `on_jpeg`: called on the reader's thread, as the last thing that it does, if the camera offers
 // JPEG only; empty: that is Lost{refused}. Otherwise as make_rtsp_source().
 std::unique_ptr<Source> make_lean_source(const link::RecorderSettings& settings, Clock& clock,
-                                         Ingress& ingress, std::function<void()> on_jpeg);
+                                         Ingress& ingress, std::function<void()> on_jpeg,
+                                         std::shared_ptr<Dialer> dialer);
 
 }  // namespace hd::ingest

@@ -9,17 +9,24 @@
 namespace hd::ingest {
 namespace {
 
+Lost needs_gstreamer() {
+    return {journal::GapCause::encoder, "the hub has to encode: another recorder does that",
+            Remedy::own_network};
+}
+
 // Begins with the lean reader; a camera that offers JPEG only goes on to GStreamer, which decodes
 // it and encodes again.
 class AutoSource final : public Source {
   public:
     AutoSource(const link::RecorderSettings& settings, Clock& clock, Ingress& ingress,
-               std::shared_ptr<EncoderDesk> desk)
+               std::shared_ptr<EncoderDesk> desk, std::shared_ptr<Dialer> dialer)
         : settings_(settings),
           clock_(clock),
           ingress_(ingress),
           desk_(std::move(desk)),
-          lean_(make_lean_source(settings, clock, ingress, [this] { hand_over(); })) {}
+          has_dialer_(dialer != nullptr),
+          lean_(make_lean_source(
+              settings, clock, ingress, [this] { hand_over(); }, std::move(dialer))) {}
     ~AutoSource() override { stop(clock_.boot() + std::chrono::seconds(2)).ignore(); }
 
     Result<void> start() override { return lean_->start(); }
@@ -50,6 +57,10 @@ class AutoSource final : public Source {
     void hand_over() {
         const std::lock_guard lock(mutex_);
         if (stopping_) return;
+        if (has_dialer_) {
+            ingress_.push(needs_gstreamer());
+            return;
+        }
         gst_ = make_gst_source(settings_, clock_, ingress_, desk_);
         if (auto started = gst_->start(); !started)
             ingress_.push(Lost{journal::GapCause::encoder, started.error().what});
@@ -59,6 +70,7 @@ class AutoSource final : public Source {
     Clock& clock_;
     Ingress& ingress_;
     const std::shared_ptr<EncoderDesk> desk_;
+    const bool has_dialer_;
     std::unique_ptr<Source> lean_;
 
     mutable std::mutex mutex_;     // Held while gst_ is made. Lock order: before the sources'.
@@ -101,19 +113,39 @@ class Refused final : public Source {
     const Error error_;
 };
 
+// For the encoder another process is needed.
+class Elsewhere final : public Source {
+  public:
+    explicit Elsewhere(Ingress& ingress) : ingress_(ingress) {}
+    Result<void> start() override {
+        ingress_.push(needs_gstreamer());
+        return {};
+    }
+    Result<void> stop(BootTime) override { return {}; }
+    SourceStats stats() const override { return {}; }
+
+  private:
+    Ingress& ingress_;
+};
+
 }  // namespace
 
 std::unique_ptr<Source> make_rtsp_source(const link::RecorderSettings& settings, Clock& clock,
-                                         Ingress& ingress, std::shared_ptr<EncoderDesk> desk) {
+                                         Ingress& ingress, std::shared_ptr<EncoderDesk> desk,
+                                         std::shared_ptr<Dialer> dialer) {
     desk->begin(settings, clock.boot());
     const auto reader = choose_reader(settings);
     if (!reader) return std::make_unique<Refused>(reader.error());
-    if (*reader == Reader::gstreamer || desk->needed())
+    if (*reader == Reader::gstreamer || desk->needed()) {
+        if (dialer) return std::make_unique<Elsewhere>(ingress);
         return make_gst_source(settings, clock, ingress, std::move(desk));
+    }
     const bool may_encode = settings.reader == link::RtspReader::automatic &&
                             settings.encode != link::EncodeMode::camera;
-    if (may_encode) return std::make_unique<AutoSource>(settings, clock, ingress, std::move(desk));
-    return make_lean_source(settings, clock, ingress, {});
+    if (may_encode)
+        return std::make_unique<AutoSource>(settings, clock, ingress, std::move(desk),
+                                            std::move(dialer));
+    return make_lean_source(settings, clock, ingress, {}, std::move(dialer));
 }
 
 }  // namespace hd::ingest

@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "index/base/clock.hpp"
+#include "pipelines/ingest/dialer.hpp"
 #include "pipelines/ingest/encoder_desk.hpp"
 #include "pipelines/ingest/ingress.hpp"
 #include "pipelines/link/settings.hpp"
@@ -61,8 +62,10 @@ Result<Reader> choose_reader(const link::RecorderSettings& settings);
 
 // `clock` and `ingress` must outlive the source; `desk` goes from one session to the next. If it
 // says that the hub has to encode, or the camera sends JPEG, the video is decoded and encoded
-// again.
+// again. With a `dialer` all connections come from there, and what would need GStreamer for a
+// camera ends with Remedy::own_network.
 std::unique_ptr<Source> make_rtsp_source(const link::RecorderSettings& settings, Clock& clock,
-                                         Ingress& ingress, std::shared_ptr<EncoderDesk> desk);
+                                         Ingress& ingress, std::shared_ptr<EncoderDesk> desk,
+                                         std::shared_ptr<Dialer> dialer = nullptr);
 
 }  // namespace hd::ingest

@@ -121,7 +121,13 @@ int record_camera(const Flags& flags) {
     record::Recorder recorder({.link_path = flags.link, .camera = *camera},
                               {.fs = real_file_system(),
                                .clock = system_clock(),
-                               .make_source = ingest::make_rtsp_source,
+                               .make_source =
+                                   [](const link::RecorderSettings& settings, Clock& clock,
+                                      ingest::Ingress& ingress,
+                                      std::shared_ptr<ingest::EncoderDesk> desk) {
+                                       return ingest::make_rtsp_source(settings, clock, ingress,
+                                                                       std::move(desk));
+                                   },
                                .confine = record::confine,
                                .walls = std::move(walls)});
     if (!recorder.take_lock()) {

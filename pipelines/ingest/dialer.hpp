@@ -1,0 +1,45 @@
+// Where a connection to the camera comes from: made here, or by a process that has the network and
+// hands over what it connected (dial_process.hpp).
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "index/base/clock.hpp"
+#include "index/base/files.hpp"
+#include "index/base/result.hpp"
+
+namespace hd::ingest {
+
+struct DialTarget {
+    std::string host;  // a name or an address, without brackets
+    std::string port;
+    bool operator==(const DialTarget&) const = default;
+};
+
+class Dialer {
+  public:
+    virtual ~Dialer() = default;
+
+    // A connected, non-blocking TCP socket that times what it receives. Waits for it until
+    // `deadline`, or until `wake` can be read. unavailable: no connection, in words for a journal.
+    // exhausted: this dialer is gone, and there will be none in this process.
+    virtual Result<Fd> dial(BootTime deadline, int wake) = 0;
+};
+
+// Looks the host up and connects from this process, to each of its addresses in turn.
+Result<Fd> connect_to(const DialTarget& target, Clock& clock, BootTime deadline, int wake);
+
+class DirectDialer final : public Dialer {
+  public:
+    DirectDialer(DialTarget target, Clock& clock) : target_(std::move(target)), clock_(clock) {}
+    Result<Fd> dial(BootTime deadline, int wake) override {
+        return connect_to(target_, clock_, deadline, wake);
+    }
+
+  private:
+    const DialTarget target_;
+    Clock& clock_;
+};
+
+}  // namespace hd::ingest
