@@ -71,7 +71,7 @@ RtspClient::RtspClient(std::string url, std::string user, std::string password, 
 
 void RtspClient::start() { ask(Step::options); }
 
-void RtspClient::forget_session() {
+void RtspClient::begin_again_without_audio() {
     output_.clear();
     phase_ = Phase::asking;
     step_ = Step::none;
@@ -81,6 +81,7 @@ void RtspClient::forget_session() {
     stream_.reset();
     audio_.reset();
     sound_ = Sound::leave;
+    audio_words_ = "not recorded: the camera hung up when asked for it";
 }
 
 void RtspClient::ask(Step step) {

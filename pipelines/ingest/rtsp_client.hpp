@@ -41,8 +41,8 @@ class RtspClient {
     std::string take_output() { return std::exchange(output_, {}); }
 
     void start();  // once for each connection
-    // For another connection: forgets the one before, and asks for no sound.
-    void forget_session();
+    // For another connection, after one that ended when the sound was asked for.
+    void begin_again_without_audio();
     // A response, or a request of the camera.
     void take(const RtspMessage& message, BootTime now);
     // Call now and then; asks for a sign of life when it is due.

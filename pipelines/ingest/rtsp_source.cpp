@@ -1,7 +1,6 @@
 // Which reader takes a camera, and the way from one to the other.
 #include <mutex>
 #include <optional>
-#include <string_view>
 
 #include "pipelines/ingest/gst_source.hpp"
 #include "pipelines/ingest/lean_source.hpp"
@@ -81,9 +80,8 @@ class AutoSource final : public Source {
 }  // namespace
 
 Result<Reader> choose_reader(const link::RecorderSettings& settings) {
-    const bool tls = std::string_view(settings.url).substr(0, 8) == "rtsps://";
-    const bool fits = !tls && settings.transport == link::RtspTransport::tcp &&
-                      settings.encode != link::EncodeMode::hub;
+    const bool fits =
+        settings.transport == link::RtspTransport::tcp && settings.encode != link::EncodeMode::hub;
     switch (settings.reader) {
         case link::RtspReader::gstreamer:
             return Reader::gstreamer;
@@ -94,8 +92,7 @@ Result<Reader> choose_reader(const link::RecorderSettings& settings) {
     }
     if (!fits)
         return Error{ErrorCode::invalid,
-                     "rtsp_reader = \"lean\" needs rtsp://, transport = \"tcp\" and no encoding on "
-                     "the hub"};
+                     "rtsp_reader = \"lean\" needs transport = \"tcp\" and no encoding on the hub"};
     return Reader::lean;
 }
 

@@ -1,0 +1,79 @@
+// The packets of one session become frames: order, depacketizing, times, sound, sender reports. One
+// thread, except where said.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "index/base/clock.hpp"
+#include "index/base/log.hpp"
+#include "pipelines/ingest/depacketizer.hpp"
+#include "pipelines/ingest/frame_times.hpp"
+#include "pipelines/ingest/media_clock.hpp"
+#include "pipelines/ingest/receive_buffer.hpp"
+#include "pipelines/ingest/reorder_buffer.hpp"
+#include "pipelines/ingest/rtsp_client.hpp"
+#include "pipelines/ingest/source.hpp"
+
+namespace hd::ingest {
+
+class StreamReceiver {
+  public:
+    // `client` and `clock` must outlive it. `push` takes what the session has to tell.
+    StreamReceiver(const link::RecorderSettings& settings, const RtspClient& client, Clock& clock,
+                   std::function<void(SourceEvent)> push);
+
+    // The camera plays: says so, once.
+    void begin();
+    bool begun() const { return begun_; }
+
+    // Of an interleaved channel. `arrival`: when the last of what was read with it came.
+    void take(std::uint8_t channel, ByteView payload, BootTime arrival);
+    // Set from the first packet on.
+    std::optional<ReceiveBuffer::Known> known() const;
+
+    // A receiver report, interleaved, if one is due; else empty.
+    std::string report(BootTime now);
+
+    SourceStats stats() const;  // any thread
+
+  private:
+    void take_video(const RtpPacket& packet, BootTime arrival);
+    void release_held(BootTime now);
+    void take_audio(const RtpPacket& packet, BootTime arrival);
+    void take_rtcp(ByteView payload, BootTime arrival);
+    void deliver(AccessUnit&& unit);
+    void deliver_format(const AccessUnit::Format& format);
+    void say_losses(BootTime now);
+
+    const CameraId camera_;
+    const RtspClient& client_;
+    Clock& clock_;
+    const std::function<void(SourceEvent)> push_;
+
+    std::atomic<std::uint64_t> frames_{0}, bytes_{0}, unusable_{0};
+    mutable std::mutex clock_mutex_;  // Lock order: alone.
+    CameraClockEstimate camera_clock_;
+
+    bool begun_ = false;
+    ReorderBuffer reorder_;
+    std::optional<Depacketizer> depacketizer_;
+    std::optional<MediaClock> media_clock_;
+    std::optional<std::uint32_t> ssrc_;
+    std::vector<AccessUnit> units_;
+    std::optional<StreamFormat> format_;
+    std::optional<AudioReceiver> audio_;
+    std::vector<AudioFrame> audio_frames_;
+    DecodeTimes times_;
+    BootTime next_report_{};
+    std::optional<SenderReport> last_report_;
+    BootTime last_report_at_{};
+    std::uint64_t losses_said_ = 0;
+    log::RateLimit loss_log_{60'000'000};
+};
+
+}  // namespace hd::ingest
