@@ -168,16 +168,9 @@ Result<void> Edit::commit(Durability durability, std::string_view what) {
     }
     rocksdb::WriteOptions options;
     options.sync = durability == Durability::synced;
-    if (impl_.resume_needed) {
-        // A full disk or a failed write stops RocksDB until it is told that things are better.
-        if (const auto s = impl_.db->Resume(); !s.ok()) return impl_.fail(s, "resume");
-        impl_.resume_needed = false;
-    }
-    if (const auto s = impl_.db->Write(options, &batch_); !s.ok()) {
-        impl_.resume_needed = true;
-        impl_.tail.clear();
-        return impl_.fail(s, what);
-    }
+    HD_TRY(impl_.may_write());
+    if (const auto s = impl_.db->Write(options, &batch_); !s.ok())
+        return impl_.write_failed(s, what);
     const Result<void> ends = find_ends();
     for (auto& [key, rows] : hours_) {
         auto& tail = impl_.tail[key.first];

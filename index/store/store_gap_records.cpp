@@ -107,9 +107,7 @@ Result<void> Store::Impl::place_pending_gaps() {
         HD_ASSIGN(const bool one, put_gap_record(gap));
         changed = changed || one;
     }
-    if (changed)
-        if (const auto s = db->FlushWAL(true); !s.ok()) return fail(s, "sync gaps");
-    return {};
+    return changed ? sync_log("sync gaps") : Result<void>();
 }
 
 }  // namespace hd::store

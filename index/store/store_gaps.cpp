@@ -72,9 +72,8 @@ Result<void> Store::put_gaps(std::span<const GapRecord> gaps, Durability durabil
         HD_ASSIGN(const bool one, impl_->put_gap_record(gap));
         changed = changed || one;
     }
-    if (changed && durability == Durability::synced)
-        if (const auto s = impl_->db->FlushWAL(true); !s.ok()) return impl_->fail(s, "sync gaps");
-    return {};
+    if (!changed || durability != Durability::synced) return {};
+    return impl_->sync_log("sync gaps");
 }
 
 Result<void> Store::close_gap(const CameraId& camera, const journal::Stamp& end) {
@@ -106,9 +105,7 @@ Result<void> Store::close_gap(const CameraId& camera, const journal::Stamp& end)
     }
     open->end = end;
     HD_ASSIGN(const bool changed, impl_->put_gap_record(*open));
-    if (changed)
-        if (const auto s = impl_->db->FlushWAL(true); !s.ok()) return impl_->fail(s, "sync gap");
-    return {};
+    return changed ? impl_->sync_log("sync gap") : Result<void>();
 }
 
 Result<std::optional<GapRow>> Store::open_gap(const CameraId& camera) const {

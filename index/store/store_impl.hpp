@@ -62,8 +62,10 @@ struct Store::Impl {
 
     mutable std::mutex write_mutex;  // 2; coverage that a reader derived is kept by a write
     // The hour that was last written of each camera, decoded: the next clip is nearly always in it.
-    std::map<CameraId, std::pair<Hour, HourRows>> tail;  // by write_mutex
-    bool resume_needed = false;                          // by write_mutex
+    mutable std::map<CameraId, std::pair<Hour, HourRows>> tail;  // by write_mutex
+    mutable bool resume_needed = false;                          // by write_mutex; a write failed
+    // A write failed for another reason than a full disk: nothing is written from then on.
+    mutable std::atomic<bool> failed{false};
 
     mutable std::mutex state_mutex;                   // 3
     mutable std::map<CameraId, CameraState> cameras;  // by state_mutex
@@ -85,6 +87,11 @@ struct Store::Impl {
     }
 
     // store_open.cpp
+    ~Impl();
+    // Every write begins and, if it failed, ends so; under write_mutex.
+    Result<void> may_write();
+    Error write_failed(const rocksdb::Status& status, std::string_view what) const;
+    Result<void> sync_log(std::string_view what);
     Result<void> open_or_replace(WallTime now, OpenReport& report);
     rocksdb::Status open_once();
     Result<void> load_state(OpenReport& report);

@@ -1,5 +1,6 @@
 // Opening, moving aside, starting over, notes.
 #include <algorithm>
+#include <array>
 
 #include <fmt/format.h>
 #include <rocksdb/write_batch.h>
@@ -49,6 +50,41 @@ std::string without_slash(std::string folder) {
 }
 
 }  // namespace
+
+// Debian's RocksDB is built with assertions, and one of them is that no write to a file failed
+// before it is closed. Such a database is left as it is; the process ends soon.
+Store::Impl::~Impl() {
+    static std::array<std::atomic<rocksdb::DB*>, 16> left_behind{};  // known to the leak checker
+    static std::atomic<unsigned> next{0};
+    if (resume_needed) left_behind[next++ % left_behind.size()] = db.release();
+}
+
+Result<void> Store::Impl::may_write() {
+    if (failed)
+        return Error{ErrorCode::unavailable,
+                     "index: a write failed, it must be opened anew by another process"};
+    if (!resume_needed) return {};
+    // A full disk stops RocksDB until it is told that there is space again.
+    if (const auto s = db->Resume(); !s.ok()) return write_failed(s, "resume");
+    resume_needed = false;
+    return {};
+}
+
+Result<void> Store::Impl::sync_log(std::string_view what) {
+    HD_TRY(may_write());
+    if (const auto s = db->FlushWAL(/*sync=*/true); !s.ok()) return write_failed(s, what);
+    return {};
+}
+
+Error Store::Impl::write_failed(const rocksdb::Status& status, std::string_view what) const {
+    Error error = fail(status, what);
+    resume_needed = true;
+    // After anything but a full disk the file must not be touched again (another assertion), and
+    // fsync must not be asked twice: what it failed to write once it forgets.
+    if (error.code != ErrorCode::exhausted) failed = true;
+    tail.clear();
+    return error;
+}
 
 rocksdb::Status Store::Impl::open_once() {
     setup = rocks_setup(options);
@@ -168,10 +204,12 @@ Result<std::unique_ptr<Store>> Store::open(const std::string& folder, StoreOptio
 }
 
 bool Store::damaged() const { return impl_->damaged; }
+bool Store::failed() const { return impl_->failed; }
 
 Result<OpenReport> Store::start_over(WallTime now) {
     const std::unique_lock db_lock(impl_->db_mutex);
     const std::lock_guard write_lock(impl_->write_mutex);
+    HD_TRY(impl_->may_write());
     OpenReport report;
     report.why = "asked to start over";
     impl_->db.reset();
@@ -190,8 +228,7 @@ Result<OpenReport> Store::start_over(WallTime now) {
 Result<void> Store::sync() {
     const std::shared_lock db_lock(impl_->db_mutex);
     const std::lock_guard write_lock(impl_->write_mutex);
-    if (auto s = impl_->db->FlushWAL(/*sync=*/true); !s.ok()) return impl_->fail(s, "sync");
-    return {};
+    return impl_->sync_log("sync");
 }
 
 Result<std::string> Store::note(const std::string& name) const {
