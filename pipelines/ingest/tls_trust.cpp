@@ -127,8 +127,6 @@ Result<SSL_CTX*> TlsTrust::context() {
             ::SSL_CTX_set_default_verify_paths(out.get()) != 1)
             return SslContextPtr();
         ::SSL_CTX_set_cert_verify_callback(out.get(), judge, nullptr);
-        // A camera that wants to negotiate again is told no, and the connection goes on.
-        ::SSL_CTX_set_options(out.get(), SSL_OP_NO_RENEGOTIATION);
         // What waits to be sent may move in memory meanwhile, and goes out in parts.
         ::SSL_CTX_set_mode(out.get(),
                            SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
