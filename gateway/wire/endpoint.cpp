@@ -79,6 +79,7 @@ Result<std::unique_ptr<Endpoint>> Endpoint::open(void* context, EndpointSettings
 Result<void> Endpoint::bind() {
     const bool router = settings.kind == SocketKind::router;
     HD_ASSIGN(socket_, make_socket(context_, router ? ZMQ_ROUTER : ZMQ_PUB));
+    drained = monitor_drained = false;
     void* s = socket_.get();
     // Before anything else, so that no step below can leave an open door.
     HD_TRY(require_zap(s, settings.name, settings.key ? &*settings.key : nullptr));
@@ -151,6 +152,7 @@ void Endpoint::count_connections() {
             --authenticated_;
         }
     }
+    monitor_drained = true;
     authenticated_ =
         std::clamp<std::int64_t>(authenticated_, 0, static_cast<std::int64_t>(open_.size()));
 }

@@ -38,6 +38,9 @@ class Endpoint {
     EndpointSettings settings;
     void* socket() const { return socket_.get(); }
     void* monitor() const { return monitor_.get(); }
+    // Of socket and monitor, for wait_any.
+    bool drained = false;
+    bool monitor_drained = false;
 
     // For open() only: not bound yet.
     Endpoint(void* context, EndpointSettings s) : settings(std::move(s)), context_(context) {}

@@ -9,6 +9,7 @@
 
 #include "gateway/wire/client.hpp"
 #include "gateway/wire/endpoint.hpp"
+#include "gateway/wire/socket_wait.hpp"
 #include "gateway/wire/zap.hpp"
 #include "gateway/wire/zmq_handles.hpp"
 #include "index/base/check.hpp"
@@ -76,6 +77,11 @@ struct Server::State {
     void update_zap(const Endpoint& endpoint) {
         zap.domains[endpoint.settings.name] = endpoint.zap_domain();
     }
+    void update_zap_room(const Endpoint& endpoint) {
+        const auto domain = zap.domains.find(endpoint.settings.name);
+        if (domain != zap.domains.end())
+            domain->second.free_connections = endpoint.free_connections();
+    }
     Result<void> add(EndpointSettings settings);
     Result<void> serve(Endpoint& endpoint, const std::function<void(Incoming&&)>& deliver);
     void take(Endpoint& endpoint, Received message, const std::function<void(Incoming&&)>& deliver);
@@ -137,7 +143,10 @@ Result<void> Server::State::serve(Endpoint& endpoint,
         // Routing id and, from a REQ socket, a delimiter stand before our frames.
         auto message = receive_message(here->socket(), here->settings.limits, 2);
         if (!message) return message.error().in("endpoint " + name);
-        if (!*message) return {};
+        if (!*message) {
+            here->drained = true;
+            return {};
+        }
         const bool named = !(**message).frames.empty() && here->settings.key &&
                            chosen_by_peer((**message).frames.front());
         if (named) {
@@ -172,36 +181,36 @@ Result<std::unique_ptr<Server>> Server::open(std::vector<EndpointSettings> endpo
 
 Result<void> Server::step(Micros timeout, const std::function<void(Incoming&&)>& deliver,
                           Client* also) {
-    std::vector<zmq_pollitem_t> items;
-    items.push_back({state_->zap.socket(), 0, ZMQ_POLLIN, 0});
-    items.push_back({nullptr, state_->waker.get(), ZMQ_POLLIN, 0});
-    if (also != nullptr) items.push_back({also->zmq_socket(), 0, ZMQ_POLLIN, 0});
+    bool client_drained = false;  // its owner reads it as he likes
+    std::vector<Waited> sockets{{.socket = state_->zap.socket(), .drained = &state_->zap.drained}};
     for (const auto& endpoint : state_->endpoints) {
+        sockets.push_back({.socket = endpoint->monitor(), .drained = &endpoint->monitor_drained});
         if (endpoint->settings.kind == SocketKind::router)
-            items.push_back({endpoint->socket(), 0, ZMQ_POLLIN, 0});
-        items.push_back({endpoint->monitor(), 0, ZMQ_POLLIN, 0});
+            sockets.push_back({.socket = endpoint->socket(), .drained = &endpoint->drained});
     }
+    if (also != nullptr)
+        sockets.push_back({.socket = also->zmq_socket(), .drained = &client_drained});
     const auto wait = std::chrono::ceil<std::chrono::milliseconds>(timeout).count();
-    const int polled = zmq_poll(items.data(), static_cast<int>(items.size()),
-                                std::clamp<std::int64_t>(wait, 0, 60'000));
-    if (polled < 0 && zmq_errno() != EINTR) return zmq_failure("poll");
-    if (items[1].revents != 0) {
+    HD_ASSIGN(const bool woken,
+              wait_any(sockets, state_->waker.get(),
+                       static_cast<int>(std::clamp<std::int64_t>(wait, 0, 60'000))));
+    if (woken) {
         std::uint64_t wakes = 0;
         // Nothing to do with the value: waking was the point.
         [[maybe_unused]] const auto got = ::read(state_->waker.get(), &wakes, sizeof wakes);
     }
-    // Each look at a socket that has nothing costs a system call: only what poll named is read.
-    const zmq_pollitem_t* item = items.data() + (also != nullptr ? 3 : 2);
+    // Each look at a socket that has nothing costs a system call: only what the wait named is read.
+    const Waited* waited = sockets.data() + 1;
     std::vector<std::string> ready;  // by name: `deliver` may remove or reopen endpoints
     for (const auto& endpoint : state_->endpoints) {
-        if (endpoint->settings.kind == SocketKind::router && (item++)->revents != 0)
+        if ((waited++)->ready) {
+            endpoint->count_connections();
+            state_->update_zap_room(*endpoint);
+        }
+        if (endpoint->settings.kind == SocketKind::router && (waited++)->ready)
             ready.push_back(endpoint->settings.name);
-        if ((item++)->revents != 0) endpoint->count_connections();
-        const auto domain = state_->zap.domains.find(endpoint->settings.name);
-        if (domain != state_->zap.domains.end())
-            domain->second.free_connections = endpoint->free_connections();
     }
-    if (items[0].revents != 0) HD_TRY(state_->zap.step());
+    if (sockets[0].ready) HD_TRY(state_->zap.step());
     for (const std::string& name : ready)
         if (Endpoint* endpoint = state_->find(name)) HD_TRY(state_->serve(*endpoint, deliver));
     return {};
@@ -211,6 +220,7 @@ bool Server::reply(const Peer& peer, Frames frames) {
     Endpoint* endpoint = state_->find(peer.endpoint);
     bool sent = false;
     if (endpoint != nullptr && endpoint->settings.kind == SocketKind::router) {
+        endpoint->drained = false;
         Frames out{peer.routing_id};
         if (peer.delimiter) out.emplace_back();
         for (Bytes& frame : frames) out.push_back(std::move(frame));

@@ -61,7 +61,10 @@ Result<void> ZapHandler::step() {
     if (!socket_) return {};
     for (int i = 0; i < kStepMax; ++i) {
         HD_ASSIGN(auto message, receive_message(socket_.get(), kZapLimits, 0));
-        if (!message) return {};
+        if (!message) {
+            drained = true;
+            return {};
+        }
         const Frames& in = message->frames;
         ZapVerdict verdict{500, {}};
         Bytes request_id;

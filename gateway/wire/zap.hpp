@@ -41,6 +41,7 @@ class ZapHandler {
     std::map<std::string, ZapDomain> domains;
     std::uint64_t accepted = 0;
     std::uint64_t refused = 0;
+    bool drained = false;  // for wait_any
 
   private:
     testing::ZapFault fault_;

@@ -120,6 +120,7 @@ Result<void> bind_and_self_test(void* context, ZapHandler& handler, ZapFault fau
     HD_TRY(prove_closed_without_handler(context, fault));
     if (fault != ZapFault::not_bound) HD_TRY(handler.bind(context));
     HD_TRY(prove_handler_decides(context, handler));
+    handler.drained = false;
     handler.accepted = 0;
     handler.refused = 0;
     return {};

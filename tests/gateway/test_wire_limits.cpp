@@ -19,18 +19,12 @@ Frames request_with(Bytes json, std::size_t extra = 0) {
     return out;
 }
 
-void open_ipc(WireFixture& f) {
-    std::vector<EndpointSettings> endpoints;
-    endpoints.push_back(f.ipc_endpoint());
-    f.open(std::move(endpoints));
-}
-
 }  // namespace
 
 TEST_SUITE("gateway/wire/limits") {
     TEST_CASE("a message of 50 frames is drained, dropped and counted; the next one is served") {
         WireFixture f;
-        open_ipc(f);
+        f.open_ipc();
         Client client = f.client(nullptr, f.ipc);
         REQUIRE(client.send_frames(request_with({'{', '}'}, 46)).ok());
         CHECK(f.ask(client, "hello").has_value());
@@ -40,7 +34,7 @@ TEST_SUITE("gateway/wire/limits") {
 
     TEST_CASE("a message over the total limit is dropped and counted") {
         WireFixture f;
-        open_ipc(f);
+        f.open_ipc();
         Client client = f.client(nullptr, f.ipc);
         Frames big = request_with({'{', '}'});
         big.push_back(Bytes(60'000));
@@ -56,7 +50,7 @@ TEST_SUITE("gateway/wire/limits") {
 
     TEST_CASE("a frame over the limit ends its connection, and nobody else's") {
         WireFixture f;
-        open_ipc(f);
+        f.open_ipc();
         Client bystander = f.client(nullptr, f.ipc);
         CHECK(f.ask(bystander, "hello").has_value());
         const auto rss = [] {
@@ -80,7 +74,7 @@ TEST_SUITE("gateway/wire/limits") {
 
     TEST_CASE("malformed frames and unknown words get an error that names the field") {
         WireFixture f;
-        open_ipc(f);
+        f.open_ipc();
         Client client = f.client(nullptr, f.ipc);
         const auto field = [&](const Frames& frames) {
             REQUIRE(client.send_frames(frames).ok());
@@ -99,7 +93,7 @@ TEST_SUITE("gateway/wire/limits") {
 
     TEST_CASE("a REQ socket is answered with its delimiter") {
         WireFixture f;
-        open_ipc(f);
+        f.open_ipc();
         void* context = zmq_ctx_new();
         void* req = zmq_socket(context, ZMQ_REQ);
         const int zero = 0;
@@ -147,7 +141,7 @@ TEST_SUITE("gateway/wire/limits") {
 
     TEST_CASE("a reply to somebody who has gone is dropped and counted") {
         WireFixture f;
-        open_ipc(f);
+        f.open_ipc();
         f.answering = false;
         {
             Client client = f.client(nullptr, f.ipc);
@@ -191,7 +185,7 @@ TEST_SUITE("gateway/wire/limits") {
 
     TEST_CASE("wake ends a waiting step") {
         WireFixture f;
-        open_ipc(f);
+        f.open_ipc();
         f.step_for(20);
         f.server->wake();
         const BootTime begin = system_clock().boot();

@@ -74,6 +74,11 @@ struct WireFixture {
         REQUIRE_MESSAGE(opened.ok(), (opened ? "" : opened.error().what));
         server = std::move(*opened);
     }
+    void open_ipc() {
+        std::vector<wire::EndpointSettings> endpoints;
+        endpoints.push_back(ipc_endpoint());
+        open(std::move(endpoints));
+    }
     wire::Client client(const wire::CurveKey* key, const std::string& address) {
         wire::ClientSettings settings;
         settings.address = address;
