@@ -54,7 +54,9 @@ Hub::Hub(Token, HubOptions options, config::Config config, SdNotify notify, Lock
       first_config_(config),
       config_(std::move(config)),
       notify_(std::move(notify)),
-      lock_(std::move(lock)) {}
+      lock_(std::move(lock)),
+      drive_(real_file_system(), first_config_.hub.data_folder, system_clock().boot(),
+             options_.restarts) {}
 
 Hub::~Hub() { stop_threads(); }
 
@@ -92,6 +94,7 @@ Result<void> Hub::open_parts() {
                                          .events = events_,
                                          .holds = holds_,
                                          .checks = checks_,
+                                         .drive = drive_,
                                          .inbox = inbox_}));
     HD_ASSIGN(rpc_, RpcWorker::open(first_config_, {.fs = fs,
                                                     .clock = clock,
@@ -230,6 +233,7 @@ void Hub::look_at_health(BootTime now) {
     }
     if (now < next_health_) return;
     next_health_ = now + kHealthPeriod;
+    if (drive_.away()) return;  // What is there now is nobody's disk.
     const auto looked = free_bytes_of(first_config_.hub.data_folder);
     if (!looked) return;
     const std::uint64_t free = *looked;
@@ -273,6 +277,20 @@ void Hub::stop_recorders(int signal_fd) {
     }
 }
 
+// Not with a configuration that the next start would refuse.
+bool Hub::may_start_anew() {
+    const BootTime now = system_clock().boot();
+    if (!drive_.restart_wanted() || now < next_anew_) return false;
+    next_anew_ = now + kHealthPeriod;
+    const config::ReadConfig read = config::read_config(options_.config_path);
+    if (read.ok()) return true;
+    log::error("hub.start_anew_refused", "errors=\"{}\"", config::errors_text(read));
+    board_.raise("config", "error",
+                 "halfdoord has to start itself anew and the configuration is wrong: " +
+                     config::errors_text(read));
+    return false;
+}
+
 HubEnd Hub::run(int signal_fd) {
     name_thread("super");
     start_threads();
@@ -298,11 +316,25 @@ HubEnd Hub::run(int signal_fd) {
             end = HubEnd::failed;
             break;
         }
+        if (may_start_anew()) {
+            log::warn("hub.starting_anew",
+                      "why=\"the drive is back\" recorders={} action=they_go_on",
+                      supervisor_->live_recorders());
+            // Locks and sockets were on the drive too: the next daemon would not know them.
+            const std::string& run = first_config_.hub.runtime_folder;
+            if (drive_.moved() && run.starts_with(first_config_.hub.data_folder + "/"))
+                stop_recorders(signal_fd);
+            end = HubEnd::anew;
+            break;
+        }
         apply_plans();
         loop_once(signal_fd);
     }
     stop_threads();
-    log::info("hub.stopped", "how={}", end == HubEnd::failed ? "failed" : "orderly");
+    log::info("hub.stopped", "how={}",
+              end == HubEnd::failed ? "failed"
+              : end == HubEnd::anew ? "to start anew"
+                                    : "orderly");
     return end;
 }
 

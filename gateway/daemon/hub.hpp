@@ -9,6 +9,7 @@
 #include <thread>
 
 #include "gateway/config/config.hpp"
+#include "gateway/daemon/drive_watch.hpp"
 #include "gateway/daemon/gate_keeper.hpp"
 #include "gateway/daemon/index_worker.hpp"
 #include "gateway/daemon/lock_file.hpp"
@@ -21,12 +22,14 @@ namespace hd::daemon {
 struct HubOptions {
     std::string config_path;
     std::string libexec_folder;  // where the other programs are; empty: beside our own
+    unsigned restarts = 0;       // by itself, in a row (DriveWatch)
 };
 
 enum class HubEnd {
     stopped = 0,  // orderly: every recorder closed its clip and ended
     left = 0,     // SIGUSR2: recorders go on, the next daemon adopts them
     failed = 1,
+    anew = 2,  // the drive came back: recorders go on, this program is to start itself again
 };
 
 class Hub {
@@ -44,6 +47,8 @@ class Hub {
 
     // Until SIGTERM, SIGINT or SIGUSR2 on `signal_fd` (signalfd(2)). Call once.
     HubEnd run(int signal_fd);
+    // How often this program will have started itself in a row, if it does so now.
+    unsigned restarts_now() const { return drive_.restarts_after(system_clock().boot()); }
 
   private:
     Result<void> open_parts();
@@ -51,6 +56,7 @@ class Hub {
     void stop_threads();
 
     enum class Wish { go_on, stop, leave };
+    bool may_start_anew();
     Wish read_signals(int signal_fd);
     void loop_once(int signal_fd);
     void stop_recorders(int signal_fd);
@@ -72,6 +78,7 @@ class Hub {
     RulingBoard ruling_;
     CheckBoard checks_;
     HoldBoard holds_;
+    DriveWatch drive_;
     EventOutbox events_;
     IndexInbox inbox_{kIndexInboxMax};
     GateWatch gate_watch_;
@@ -85,6 +92,7 @@ class Hub {
     bool applied_once_ = false;
     BootTime next_health_{};
     BootTime next_watchdog_{};
+    BootTime next_anew_{};
     std::jthread index_thread_;
     std::jthread rpc_thread_;
 };

@@ -59,7 +59,10 @@ IndexWorker::IndexWorker(Token, IndexPlaces places, Wiring wiring,
 }
 
 void IndexWorker::complain(std::string_view event, const Error& error) {
-    log::warn(event, "error=\"{}\" code={}", error.what, to_string(error.code));
+    std::uint64_t suppressed = 0;
+    if (!store_->failed() || complaints_.allow(wiring_.clock.boot().us, suppressed))
+        log::warn(event, "error=\"{}\" code={} suppressed={}", error.what, to_string(error.code),
+                  suppressed);
     if (wiring_.board.raise(
             "index", "error",
             "The index reported: " + error.what +
@@ -94,7 +97,8 @@ void IndexWorker::handle(IndexTask&& task) {
 }
 
 void IndexWorker::heal_if_damaged() {
-    if (!store_->damaged()) return;
+    // What a dead drive says of its bytes is no reason to put an index aside.
+    if (!store_->damaged() || store_->failed() || wiring_.drive.moved()) return;
     check_.reset();
     rebuild_.reset();
     auto report = store_->start_over(wiring_.clock.wall());
@@ -236,11 +240,14 @@ void IndexWorker::take(RetentionLimits& limits) {
 }
 
 void IndexWorker::background_step() {
+    look_at_drive();
     const BootTime now = wiring_.clock.boot();
     if (rebuild_) step_rebuild();
     if (check_) step_check();
     if (!rebuild_ && !check_) crew_.reset();
-    if (now >= next_retention_) {
+    if (drive_sight_ != DriveWatch::Sight::well) {
+        // Nothing can be marked, and what another folder holds is not known here.
+    } else if (now >= next_retention_) {
         next_retention_ = now + kRetentionPeriod;
         retention_pass();
     } else if (sweep_more_) {
@@ -252,7 +259,7 @@ void IndexWorker::background_step() {
         refused_seen_ = refused;
         next_reconcile_ = now;
     }
-    if (now >= next_reconcile_ && !rebuild_) reconcile();
+    if (now >= next_reconcile_ && !rebuild_ && drive_sight_ == DriveWatch::Sight::well) reconcile();
     if (now >= next_status_) {
         next_status_ = now + kStatusPeriod;
         publish_status();

@@ -17,11 +17,13 @@
 
 #include "gateway/daemon/bounded_queue.hpp"
 #include "gateway/daemon/check_board.hpp"
+#include "gateway/daemon/drive_watch.hpp"
 #include "gateway/daemon/event_outbox.hpp"
 #include "gateway/daemon/hold_board.hpp"
 #include "gateway/daemon/read_crew.hpp"
 #include "gateway/daemon/status_board.hpp"
 #include "index/base/clock.hpp"
+#include "index/base/log.hpp"
 #include "index/store/rebuild.hpp"
 #include "index/store/retention.hpp"
 #include "index/store/store.hpp"
@@ -97,6 +99,7 @@ class IndexWorker {
         EventOutbox& events;
         HoldBoard& holds;
         CheckBoard& checks;
+        DriveWatch& drive;
         IndexInbox& inbox;
     };
     // Opens the store: an error means disk or lock. Reconcile happens in run().
@@ -133,6 +136,7 @@ class IndexWorker {
     void delete_clips(const store::RetentionPlan& plan);
     void publish_status();
     void heal_if_damaged();
+    void look_at_drive();
     bool recorder_alive(const CameraId& camera) const;
     void complain(std::string_view event, const Error& error);
 
@@ -155,6 +159,9 @@ class IndexWorker {
     BootTime next_retention_{};
     BootTime next_status_{};
     BootTime next_reconcile_{};
+    BootTime next_drive_look_{};
+    DriveWatch::Sight drive_sight_ = DriveWatch::Sight::well;
+    log::RateLimit complaints_{10'000'000};  // while the store is failed
     std::uint64_t refused_seen_ = 0;
     bool sweep_more_ = false;
 };

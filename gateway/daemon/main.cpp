@@ -1,4 +1,5 @@
 // halfdoord: supervises recorders, keeps the index, answers owner and dashboards.
+#include <algorithm>
 #include <csignal>
 #include <cstdio>
 #include <filesystem>
@@ -10,6 +11,7 @@
 #include <unistd.h>
 
 #include "gateway/daemon/hub.hpp"
+#include "gateway/daemon/start_anew.hpp"
 #include "index/base/log.hpp"
 #include "index/base/walls.hpp"
 
@@ -21,6 +23,8 @@ constexpr int kExitOk = 0;
 constexpr int kExitFailed = 1;
 constexpr int kExitConfig = 2;
 constexpr int kExitOther = 3;
+// Less than the time in which systemd's watchdog wants to hear of us.
+constexpr Micros kLongestWait = std::chrono::seconds(20);
 
 constexpr const char* kAbout =
     "halfdoord records cameras into sealed clips and answers who may ask what.\n"
@@ -69,7 +73,17 @@ std::string absolute(const std::string& path) {
     return error ? path : out.string();
 }
 
-int run(daemon::HubOptions options, config::Config config) {
+// The drive went away again in the very moment. This program was started by itself, so perhaps
+// there is nobody who would start it once more.
+int try_later(const daemon::StartAnew& anew, int signal_fd) {
+    const Micros wait = std::min(kLongestWait, daemon::restart_wait(anew.restarts()));
+    log::warn("hub.start_failed", "action=try_again wait_s={}", wait.count() / 1'000'000);
+    if (daemon::wait_for_signal(signal_fd, wait)) return kExitFailed;
+    log::error("hub.start_failed", "error=\"{}\"", anew.start(anew.restarts() + 1).what);
+    return kExitFailed;
+}
+
+int run(daemon::HubOptions options, config::Config config, const daemon::StartAnew& anew) {
     log::set_program("halfdoord");
     log::set_level(config.hub.log_level);
     ::umask(077);
@@ -81,12 +95,22 @@ int run(daemon::HubOptions options, config::Config config) {
     config.hub.runtime_folder = absolute(config.hub.runtime_folder);
     daemon::SdNotify notify = daemon::SdNotify::from_environment();
     const Fd signals = take_signals();
+    if (anew.restarts() > 0) {
+        notify.send("WATCHDOG=1");
+        daemon::reap_forgotten_children();
+    }
     auto hub = daemon::Hub::open(std::move(options), std::move(config), std::move(notify));
     if (!hub) {
         fmt::print(stderr, "halfdoord: {}\n", hub.error().what);
-        return hub.error().code == ErrorCode::refused ? kExitOther : kExitFailed;
+        if (hub.error().code == ErrorCode::refused) return kExitOther;
+        return anew.restarts() > 0 ? try_later(anew, signals.get()) : kExitFailed;
     }
-    return (*hub)->run(signals.get()) == daemon::HubEnd::failed ? kExitFailed : kExitOk;
+    const daemon::HubEnd end = (*hub)->run(signals.get());
+    if (end != daemon::HubEnd::anew) return end == daemon::HubEnd::failed ? kExitFailed : kExitOk;
+    const unsigned restarts = (*hub)->restarts_now();
+    hub->reset();
+    log::error("hub.start_failed", "error=\"{}\"", anew.start(restarts).what);
+    return kExitFailed;
 }
 
 }  // namespace
@@ -116,5 +140,8 @@ int main(int argc, char** argv) {
     for (const config::Problem& problem : read.problems) {
         fmt::print(stderr, "warning: {}\n", to_string(problem));
     }
-    return run({.config_path = absolute(path), .libexec_folder = libexec}, std::move(read.config));
+    const daemon::StartAnew anew(argv);
+    return run(
+        {.config_path = absolute(path), .libexec_folder = libexec, .restarts = anew.restarts()},
+        std::move(read.config), anew);
 }

@@ -1,0 +1,78 @@
+#include "gateway/daemon/drive_watch.hpp"
+
+#include <algorithm>
+#include <array>
+
+#include <sys/stat.h>
+
+#include "gateway/ledger/hub_folder.hpp"
+
+namespace hd::daemon {
+
+using namespace std::chrono_literals;
+
+namespace {
+
+constexpr Micros kFirstWait = 5s;
+constexpr Micros kLongestWait = 5min;
+constexpr Micros kSteady = 10min;
+
+std::optional<HubId> hub_in(FileSystem& fs, const std::string& data_folder) {
+    auto hub = ledger::read_hub_id(fs, join(data_folder, "hub"));
+    return hub ? std::optional(*hub) : std::nullopt;
+}
+
+}  // namespace
+
+Micros restart_wait(unsigned restarts) {
+    if (restarts == 0) return 0s;
+    return std::min(kLongestWait, kFirstWait * (1 << std::min(restarts - 1, 10U)));
+}
+
+unsigned next_restarts(unsigned restarts, Micros lived) {
+    return lived >= kSteady ? 1 : restarts + 1;
+}
+
+std::string_view to_string(DriveWatch::Sight sight) {
+    constexpr std::array<std::string_view, 6> kWords{"well",    "away",    "foreign",
+                                                     "failing", "resting", "back"};
+    return kWords.at(static_cast<std::size_t>(sight));
+}
+
+DriveWatch::DriveWatch(FileSystem& fs, std::string data_folder, BootTime now, unsigned restarts)
+    : fs_(&fs),
+      data_folder_(std::move(data_folder)),
+      opened_(now),
+      restarts_(restarts),
+      first_(folder()),
+      hub_(hub_in(fs, data_folder_)) {}
+
+std::optional<DriveWatch::Folder> DriveWatch::folder() const {
+    struct stat facts {};
+    if (::stat(data_folder_.c_str(), &facts) != 0) return std::nullopt;
+    return Folder{facts.st_dev, facts.st_ino};
+}
+
+bool DriveWatch::takes_files() const {
+    const std::string probe = join(data_folder_, "halfdoord.probe");
+    const bool taken = write_file_atomic(probe, Bytes(512), 0600).ok();
+    return fs_->remove(probe).ok() && taken;
+}
+
+DriveWatch::Sight DriveWatch::look(BootTime now, bool index_failed) {
+    moved_ = folder() != first_;
+    away_ = false;
+    if (!moved_ && !index_failed) return Sight::well;
+    if (moved_) {
+        // A hub that was started before its drive was there had none, and takes the first one.
+        const auto hub = hub_in(*fs_, data_folder_);
+        away_ = !hub || (hub_ && hub != hub_);
+        if (away_) return hub ? Sight::foreign : Sight::away;
+    }
+    if (!takes_files()) return Sight::failing;
+    if (now - opened_ < restart_wait(restarts_)) return Sight::resting;
+    wanted_ = true;
+    return Sight::back;
+}
+
+}  // namespace hd::daemon
