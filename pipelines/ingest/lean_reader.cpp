@@ -81,11 +81,13 @@ void LeanReader::lose(GapCause cause, std::string detail, Remedy remedy) {
 }
 
 void LeanReader::lose_connection() {
-    const Lost& lost = stream_->lost();
-    // One that ended before the camera played was none.
-    const bool unreachable = lost.cause == GapCause::closed && !receiver_.begun();
+    Lost lost = stream_->lost();
     if (lost.detail.empty()) return lose(GapCause::closed, "camera does not read what it is sent");
-    lose(unreachable ? GapCause::unreachable : lost.cause, lost.detail);
+    // One that ended before the camera played was none.
+    if (lost.cause == GapCause::closed && !receiver_.begun()) lost.cause = GapCause::unreachable;
+    if (!camera_spoke_ && !url_.tls)
+        lost.detail += " before it said a word; does it want rtsps:// on this port?";
+    lose(lost.cause, std::move(lost.detail));
 }
 
 void LeanReader::run() {

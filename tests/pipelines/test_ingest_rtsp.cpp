@@ -7,7 +7,6 @@
 #include "index/base/clock.hpp"
 #include "pipelines/ingest/encoder_desk.hpp"
 #include "pipelines/ingest/source.hpp"
-#include "tests/pipelines/media_tools.hpp"
 #include "tests/support/replay_child.hpp"
 #include "tools/replay/annexb.hpp"
 
@@ -218,34 +217,6 @@ TEST_SUITE("pipelines/ingest/rtsp_source") {
         const Session refused = receive(settings, 1);
         REQUIRE(refused.lost.has_value());
         CHECK(refused.lost->cause == journal::GapCause::refused);
-    }
-
-    TEST_CASE("a self-signed rtsps camera is refused until its certificate is pinned") {
-        g_reader = link::RtspReader::automatic;
-        const test::TempFolder folder;
-        const std::string pem = folder / "camera.pem";
-        const auto made = test::run_command(
-            "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj "
-            "/CN=camera 2>/dev/null -keyout " +
-            pem + ".key -out " + pem + ".crt && cat " + pem + ".crt " + pem + ".key > " + pem);
-        if (made.status != 0) {
-            MESSAGE("skipped: no openssl to make a certificate");
-            return;
-        }
-        const test::ReplayChild camera(
-            {"--counter", "--tls", pem, "--generate", "h264:64x64@25:gop=5:seconds=1"});
-        auto settings = settings_for("rtsps" + camera.url("h264-64p").substr(4));
-        const Session refused = receive(settings, 1);
-        REQUIRE(refused.lost.has_value());
-        CHECK(refused.lost->cause == journal::GapCause::refused);
-        const std::size_t at = refused.lost->detail.find("sha256:");
-        REQUIRE(at != std::string::npos);
-        settings.tls = refused.lost->detail.substr(at, 71);
-        check_complete(receive(settings, 15));
-        settings.tls.back() = settings.tls.back() == '0' ? '1' : '0';
-        CHECK(receive(settings, 1).lost.has_value());
-        settings.tls = link::kTlsAny;
-        check_complete(receive(settings, 15));
     }
 
     TEST_CASE("settings that cannot work are refused before anything is sent") {

@@ -200,6 +200,13 @@ TEST_SUITE("pipelines/ingest/tls") {
             CHECK(heard + pair.hear(64 << 10) == sent);
             CHECK(pair.step == Step::wait);
             CHECK(pair.hub->events(false) == POLLIN);
+            // What is left in the room of OpenSSL, poll() cannot see.
+            REQUIRE(pair.say(std::string(5000, 'x')) == 5000);
+            std::array<std::uint8_t, 1000> little{};
+            CHECK(pair.hub->receive(little).size == little.size());
+            CHECK(pair.hub->holds_bytes());
+            CHECK(pair.hear().size() == 4000);
+            CHECK_FALSE(pair.hub->holds_bytes());
             std::string out = "OPTIONS";
             CHECK(pair.hub->send(out) == Step::done);
             CHECK(out.empty());
