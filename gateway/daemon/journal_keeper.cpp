@@ -6,6 +6,12 @@
 #include "index/clip/clip_format.hpp"
 
 namespace hd::daemon {
+namespace {
+
+// Days of clips: those of the days in which a last clip is looked for.
+constexpr std::size_t kMostClosed = 4096;
+
+}  // namespace
 
 using journal::CameraRecord;
 using journal::GapCause;
@@ -34,7 +40,7 @@ Result<void> JournalKeeper::catch_up() {
 // By BOOTTIME within a boot; boots follow each other as the journal met them.
 bool JournalKeeper::is_after(const Stamp& a, const Stamp& b) const {
     if (a.boot == b.boot) return a.at > b.at;
-    return std::ranges::find(boots_, a.boot) > std::ranges::find(boots_, b.boot);
+    return std::ranges::find(word_.boots, a.boot) > std::ranges::find(word_.boots, b.boot);
 }
 
 void JournalKeeper::take_gap(const journal::GapBegan& gap) {
@@ -45,6 +51,12 @@ void JournalKeeper::take_gap(const journal::GapBegan& gap) {
         open_->since = gap.when;
         open_->cause = gap.cause;
     }
+}
+
+void JournalKeeper::take_run(RunId run) {
+    if (run == word_.run) return;
+    word_.run = run;
+    word_.closed.clear();
 }
 
 // The open gap has this cause from now on: never from before its own begin, which a last picture
@@ -58,21 +70,26 @@ void JournalKeeper::take(const CameraRecord& record) {
     std::visit(
         [this](const auto& r) {
             using T = std::decay_t<decltype(r)>;
-            if (std::ranges::find(boots_, r.when.boot) == boots_.end())
-                boots_.push_back(r.when.boot);
+            if (std::ranges::find(word_.boots, r.when.boot) == word_.boots.end())
+                word_.boots.push_back(r.when.boot);
             if constexpr (std::is_same_v<T, journal::Configured>) {
                 name_ = r.name;
                 disabled_ = false;
-                if (!edge_) edge_ = r.when;
+                if (!word_.edge) word_.edge = r.when;
             } else if constexpr (std::is_same_v<T, journal::Disabled>) {
                 disabled_ = true;
             } else if constexpr (std::is_same_v<T, journal::GapBegan>) {
                 take_gap(r);
             } else if constexpr (std::is_same_v<T, journal::GapEnded>) {
                 open_.reset();
-                edge_ = r.when;
+                word_.edge = r.when;
+            } else if constexpr (std::is_same_v<T, journal::RunBegan>) {
+                take_run(r.run);
             } else if constexpr (std::is_same_v<T, journal::ClipClosed>) {
-                if (!edge_ || is_after(r.when, *edge_)) edge_ = r.when;
+                if (!word_.edge || is_after(r.when, *word_.edge)) word_.edge = r.when;
+                take_run(r.run);
+                word_.closed.insert(r.name_time);
+                if (word_.closed.size() > kMostClosed) word_.closed.erase(word_.closed.begin());
             }
         },
         record);
@@ -94,7 +111,7 @@ Result<void> JournalKeeper::begin_gap(const Stamp& when, GapCause cause,
 
 Result<void> JournalKeeper::configured(const Stamp& now, const std::string& name) {
     HD_TRY(catch_up());
-    const bool first = !edge_, again = disabled_;
+    const bool first = !word_.edge, again = disabled_;
     if (!again && name_ == name && !name.empty()) return {};
     HD_TRY(write(journal::Configured{.when = now, .camera = camera_, .name = name}));
     if (first) return begin_gap(now, GapCause::restart, "not recorded before");
@@ -114,10 +131,10 @@ Result<void> JournalKeeper::disabled(const Stamp& now) {
 Result<void> JournalKeeper::video_ended(const std::optional<VideoSpan>& newest, GapCause cause,
                                         const std::string& detail) {
     HD_TRY(catch_up());
-    if (!edge_) return {};
+    if (!word_.edge) return {};
     if (!open_) {
-        const bool files_know_more = newest && is_after(newest->end, *edge_);
-        return begin_gap(files_know_more ? newest->end : *edge_, cause, detail);
+        const bool files_know_more = newest && is_after(newest->end, *word_.edge);
+        return begin_gap(files_know_more ? newest->end : *word_.edge, cause, detail);
     }
     if (!newest) return {};
     if (is_after(newest->end, open_->first)) {
@@ -126,10 +143,11 @@ Result<void> JournalKeeper::video_ended(const std::optional<VideoSpan>& newest, 
         marks_.push_back({.open = false, .when = newest->begin, .cause = cause, .detail = {}});
         return begin_gap(newest->end, cause, detail);
     }
-    // The power took the end of a clip that a failing disk had not made durable.
+    // The power took what a failing disk had not made durable: the end of a clip, or all of the one
+    // behind the last that was closed.
     const Stamp first = open_->first;
-    if (newest->unfinished && newest->end.boot == first.boot && newest->end.at < first.at &&
-        first.at - newest->end.at <= clip::kMaxClipLength)
+    if (newest->end.boot == first.boot && newest->end.at < first.at &&
+        first.at - newest->end.at <= clip::kMaxClipLength && !is_after(*word_.edge, newest->end))
         return begin_gap(newest->end, open_->cause, "the end of a clip was lost");
     return {};
 }

@@ -47,8 +47,7 @@ class JournalKeeper {
     // What the journal said when it was last looked at.
     bool gap_open() const { return open_.has_value(); }
     bool is_disabled() const { return disabled_; }
-    // Until when the journal knows of video, or the camera's first day. Nothing: never configured.
-    const std::optional<journal::Stamp>& edge() const { return edge_; }
+    const JournalWord& word() const { return word_; }
     // What was written here since the last call.
     std::vector<GapMark> take_marks() { return std::exchange(marks_, {}); }
     // Reads what was appended by others. unavailable or corrupt: nothing changed here.
@@ -64,6 +63,7 @@ class JournalKeeper {
         : fs_(&fs), path_(std::move(path)), camera_(camera), writer_(std::move(writer)) {}
     void take(const journal::CameraRecord& record);
     void take_gap(const journal::GapBegan& gap);
+    void take_run(RunId run);
     bool is_after(const journal::Stamp& a, const journal::Stamp& b) const;
     Result<void> write(const journal::CameraRecord& record);
     Result<void> change_cause(const journal::Stamp& now, journal::GapCause cause,
@@ -79,8 +79,7 @@ class JournalKeeper {
     std::string name_;
     bool disabled_ = false;
     std::optional<Open> open_;
-    std::optional<journal::Stamp> edge_;
-    std::vector<BootId> boots_;  // in the order of their first record
+    JournalWord word_;
     std::vector<GapMark> marks_;
 };
 

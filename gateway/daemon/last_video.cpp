@@ -1,8 +1,7 @@
 #include "gateway/daemon/last_video.hpp"
 
 #include <algorithm>
-#include <set>
-#include <vector>
+#include <deque>
 
 #include "index/clip/clip_reader.hpp"
 #include "index/clip/clip_writer.hpp"
@@ -11,14 +10,13 @@ namespace hd::daemon {
 namespace {
 
 constexpr Micros kDay = std::chrono::hours(24);
-// Clips that follow the journal's edge by name. One, unless a crash came at an odd moment.
+// Clips that the journal does not know. One, unless a crash came at an odd moment.
 constexpr int kMostFollowing = 4;
 constexpr std::string_view kPart = ".part";
 
 VideoSpan span_of(const clip::ClipSummary& s) {
     return {.begin = {s.boot, s.boot_begin, s.utc_begin, s.quality},
-            .end = {s.boot, s.boot_end, s.utc_end, s.quality},
-            .unfinished = false};
+            .end = {s.boot, s.boot_end, s.utc_end, s.quality}};
 }
 
 std::optional<VideoSpan> video_of(FileSystem& fs, const std::string& path, const BootId& boot) {
@@ -36,9 +34,7 @@ std::optional<VideoSpan> video_of(FileSystem& fs, const std::string& path, const
     const clip::ClipSummary summary = clip::summarise(walked->header.header, walked->table,
                                                       WallTime{}, clip::EndReason::recovered, "");
     if (summary.frames == 0) return std::nullopt;
-    VideoSpan span = span_of(summary);
-    span.unfinished = true;
-    return span;
+    return span_of(summary);
 }
 
 // The two newest by name, and those in which the journal's last word and the present lie: a clock
@@ -62,26 +58,35 @@ std::set<std::string> days_to_read(FileSystem& fs, const std::string& folder,
     return days;
 }
 
-// Unfinished ones, the newest by name, and the first few that follow `edge`.
+// Unfinished ones, the newest by name, and those that were finished and not written down: they
+// follow the journal's edge by name, unless the clock was set back, and are of its newest run,
+// unless that was not written down either.
 std::vector<std::string> files_to_read(FileSystem& fs, const std::string& clips,
-                                       const std::string& day,
-                                       const std::optional<journal::Stamp>& edge) {
+                                       const std::string& day, const JournalWord& known) {
     std::vector<std::string> out;
     const auto files = fs.list(join(clips, day));
     if (!files) return out;
     std::string newest;
     int following = 0;
+    std::deque<std::string> unsaid;
     for (const FileEntry& file : *files) {
         const std::string path = join(day, file.name);
         const auto name = clip::parse_clip_path(path);
         if (!name) continue;
-        const bool part = path.ends_with(kPart);
-        const bool follows =
-            !part && edge && name->name_time >= edge->utc && following < kMostFollowing;
-        if (follows) ++following;
-        if (part || follows) out.push_back(path);
-        if (!part) newest = path;
+        if (path.ends_with(kPart)) {
+            out.push_back(path);
+            continue;
+        }
+        newest = path;
+        if (known.edge && name->name_time >= known.edge->utc && following < kMostFollowing) {
+            ++following;
+            out.push_back(path);
+        } else if (name->run == known.run && !known.closed.contains(name->name_time)) {
+            unsaid.push_back(path);
+            if (unsaid.size() > kMostFollowing) unsaid.pop_front();
+        }
     }
+    out.insert(out.end(), unsaid.begin(), unsaid.end());
     if (!newest.empty()) out.push_back(newest);
     return out;
 }
@@ -89,18 +94,17 @@ std::vector<std::string> files_to_read(FileSystem& fs, const std::string& clips,
 }  // namespace
 
 std::optional<VideoSpan> newest_video(FileSystem& fs, const std::string& clips_folder,
-                                      const CameraId& camera,
-                                      const std::optional<journal::Stamp>& edge,
+                                      const CameraId& camera, const JournalWord& known,
                                       const journal::Stamp& now) {
     const std::string folder = to_string(camera);
-    // Whatever is of the boot that recorded last is newer than the rest.
-    const BootId last_boot = edge ? edge->boot : now.boot;
     std::optional<VideoSpan> best;
+    // Not by the journal's edge: a boot whose only clip was not closed has none there.
     const auto rank = [&](const BootId& boot) {
-        return boot == now.boot ? 2 : (boot == last_boot ? 1 : 0);
+        const auto order = std::ranges::find(known.boots, boot) - known.boots.begin();
+        return std::pair(boot == now.boot, order);
     };
-    for (const std::string& day : days_to_read(fs, join(clips_folder, folder), edge, now)) {
-        for (const std::string& file : files_to_read(fs, clips_folder, join(folder, day), edge)) {
+    for (const std::string& day : days_to_read(fs, join(clips_folder, folder), known.edge, now)) {
+        for (const std::string& file : files_to_read(fs, clips_folder, join(folder, day), known)) {
             const auto span = video_of(fs, join(clips_folder, file), now.boot);
             if (!span) continue;
             const bool newer = !best || rank(span->end.boot) > rank(best->end.boot) ||

@@ -3,6 +3,8 @@
 #pragma once
 
 #include <optional>
+#include <set>
+#include <vector>
 
 #include "index/base/files.hpp"
 #include "index/journal/camera_journal.hpp"
@@ -12,16 +14,22 @@ namespace hd::daemon {
 // The video of one clip, finished or as recovery will leave it, by that clip's own mapping.
 struct VideoSpan {
     journal::Stamp begin, end;
-    bool unfinished = false;  // what a power cut or a failing disk left of it
 };
 
-// The newest video of a camera that nobody records now. `edge`: how far its journal knows of
-// video; `now`: by which the newest days are found. Looks into a handful of day folders and reads
-// unfinished clips and a few finished ones. Nothing: no clip with a frame, or none that can be
-// read.
+// What a camera's journal knows.
+struct JournalWord {
+    std::optional<journal::Stamp> edge;  // until when of video, or the camera's first day
+    std::vector<BootId> boots;           // in the order of their first record
+    RunId run;                           // the newest
+    std::set<WallTime> closed;           // names of its clips, the newest few thousand
+};
+
+// The newest video of a camera that nobody records now. A boot that the journal does not know is
+// newer than those that it knows, and `now`'s is the newest; `now` also says where the newest days
+// are found. Looks into a handful of day folders and reads unfinished clips and a few finished
+// ones. Nothing: no clip with a frame, or none that can be read.
 std::optional<VideoSpan> newest_video(FileSystem& fs, const std::string& clips_folder,
-                                      const CameraId& camera,
-                                      const std::optional<journal::Stamp>& edge,
+                                      const CameraId& camera, const JournalWord& known,
                                       const journal::Stamp& now);
 
 }  // namespace hd::daemon

@@ -43,7 +43,7 @@ void settle_journal(FileSystem& fs, const SupervisorPlaces& places, const Camera
     auto keeper = JournalKeeper::open(fs, path, camera);
     if (!keeper) return;  // Said when its camera is configured.
     const auto newest =
-        newest_video(fs, join(places.data_folder, "clips"), camera, keeper->edge(), now);
+        newest_video(fs, join(places.data_folder, "clips"), camera, keeper->word(), now);
     if (auto said = keeper->video_ended(newest, journal::GapCause::restart, "the hub was down");
         !said)
         log::warn("journal.write_failed", "camera={} error=\"{}\"", to_string(camera),
@@ -187,7 +187,7 @@ void Supervisor::end_video(Camera& camera, const std::string& detail) {
     Result<void> wrote = camera.keeper->catch_up();
     if (wrote) {
         const auto newest = newest_video(wiring_.fs, join(places_.data_folder, "clips"),
-                                         camera.plan.camera, camera.keeper->edge(), now);
+                                         camera.plan.camera, camera.keeper->word(), now);
         wrote = camera.keeper->video_ended(
             newest, disabled ? journal::GapCause::disabled : journal::GapCause::restart, detail);
     }

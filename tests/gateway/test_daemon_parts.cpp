@@ -178,7 +178,6 @@ TEST_SUITE("gateway/daemon/journal_keeper") {
         REQUIRE(records.size() == 4);
         CHECK(std::get<journal::GapEnded>(records[2]).when == video.begin);
         CHECK(std::get<journal::GapBegan>(records[3]).when == video.end);
-        video.unfinished = true;
         video.end.at = video.end.at - 1s;
         video.end.utc = video.end.utc - 1s;
         for (int i = 0; i < 2; ++i)

@@ -7,9 +7,11 @@
 #include <fmt/format.h>
 #include <sys/socket.h>
 
+#include "index/base/log.hpp"
 #include "index/clip/clip_reader.hpp"
 #include "index/clip/recover.hpp"
 #include "tests/pipelines/record_tools.hpp"
+#include "tests/support/seeded_random.hpp"
 
 namespace hd::test {
 namespace {
@@ -70,6 +72,10 @@ class CameraDays::Camera final : public ingest::Source {
 };
 
 CameraDays::CameraDays(ClockQuality quality, WallTime wall) : clock(wall) {
+    seed_random(1);
+    // What goes wrong by order is no news, and would hide what went wrong.
+    const char* level = std::getenv("HALFDOOR_LOG");
+    log::set_level(level ? level : "off");
     clock.set_quality(quality);
     boots_.push_back(clock.boot_id());
     settings.camera = kCamera;
@@ -154,7 +160,7 @@ void CameraDays::live(Micros time, Micros turn) {
 
 std::optional<daemon::VideoSpan> CameraDays::newest() const {
     auto& self = const_cast<CameraDays&>(*this);
-    return daemon::newest_video(self.fs, data() + "/clips", kCamera, keeper_->edge(),
+    return daemon::newest_video(self.fs, data() + "/clips", kCamera, keeper_->word(),
                                 clock_keeper_->now());
 }
 

@@ -1,6 +1,7 @@
 // Days of one camera's life in milliseconds: the real recorder, the daemon's own hands in clock.log
 // and the camera's journal, a camera that does as it is told, a file system in memory and a clock
-// that is moved. One thread, no sleep.
+// that is moved. One thread, no sleep, no chance but that of a seed. The log is off, unless
+// HALFDOOR_LOG names a level; HALFDOOR_TILES prints what untiled() looks at.
 #pragma once
 
 #include <memory>

@@ -1,5 +1,7 @@
 #include "tests/pipelines/camera_fate.hpp"
 
+#include "tests/support/seeded_random.hpp"
+
 using namespace std::chrono_literals;
 
 namespace hd::test {
@@ -63,6 +65,7 @@ void happen(CameraDays& days, std::mt19937_64& random, bool clock_steps) {
 
 void live_through(CameraDays& days, const Fate& fate) {
     std::mt19937_64 random(fate.seed);
+    seed_random(fate.seed);
     days.settings.clip_target = 20s;
     days.daemon_starts();
     for (int i = 0; i < 40; ++i) {

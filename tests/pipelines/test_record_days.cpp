@@ -33,6 +33,28 @@ std::uint64_t frames_of(CameraDays& days) {
     return n;
 }
 
+// The power fails at each operation of the disk in turn, in `time` after `before`.
+void fail_everywhere(Micros time, const std::function<void(CameraDays&)>& before) {
+    bool failed = true;
+    for (std::uint64_t i = 0; failed; ++i) {
+        CameraDays days;
+        days.settings.clip_target = 10s;
+        days.daemon_starts();
+        days.live(25s);
+        before(days);
+        const std::uint64_t at = days.fs.operations() + i;
+        days.fs.cut_power_at(at);
+        days.live(time);
+        failed = days.fs.operations() > at;
+        days.crash(Cut::keep_all);
+        days.daemon_starts();
+        days.live(20s);
+        days.stop();
+        CAPTURE(i);
+        CHECK(days.untiled() == "");
+    }
+}
+
 }  // namespace
 
 TEST_SUITE_BEGIN("pipelines/record/days");
@@ -103,6 +125,20 @@ TEST_CASE("every cause has its gap, and clips and gaps tile the time to the micr
         CHECK_MESSAGE(std::ranges::find(causes, cause) != causes.end(),
                       std::string(journal::to_string(cause)));
     for (const auto& c : days.clips()) CHECK(c.frames > 0);
+}
+
+TEST_CASE("wherever the power fails, the first clip of a boot is found by the next boot") {
+    fail_everywhere(8s, [](CameraDays& days) {
+        days.crash(Cut::keep_all);
+        days.daemon_starts();
+    });
+}
+
+TEST_CASE("wherever the power fails, a clip is found whose name the clock has set back") {
+    fail_everywhere(22s, [](CameraDays& days) {
+        days.clock.step_wall(-1800s);
+        days.live(12s);
+    });
 }
 
 // HALFDOOR_SEEDS=<first>,<count> for the long form.
