@@ -36,6 +36,11 @@ class ReplayChild {
         posix_spawn_file_actions_t actions;
         posix_spawn_file_actions_init(&actions);
         posix_spawn_file_actions_adddup2(&actions, write_end.get(), STDOUT_FILENO);
+        std::array<int, 2> words{};
+        if (pipe2(words.data(), O_CLOEXEC) != 0) throw std::runtime_error("pipe");
+        const Fd read_end(words[0]);
+        input_ = Fd(words[1]);
+        posix_spawn_file_actions_adddup2(&actions, read_end.get(), STDIN_FILENO);
         const int rc = posix_spawn(&pid_, program, &actions, nullptr, argv.data(), environ);
         posix_spawn_file_actions_destroy(&actions);
         if (rc != 0) throw std::runtime_error("cannot start " + std::string(program));
@@ -54,6 +59,13 @@ class ReplayChild {
         return "rtsp://127.0.0.1:" + std::to_string(port_) + "/" + camera;
     }
 
+    // With --commands: "CAMERA,KIND[,AMOUNT[,FOR]]" happens at once.
+    void command(const std::string& fault) const {
+        const std::string line = fault + "\n";
+        if (write(input_.get(), line.data(), line.size()) != static_cast<ssize_t>(line.size()))
+            throw std::runtime_error("halfdoor-replay does not listen");
+    }
+
   private:
     void read_ready(const Fd& in) {
         std::string line;
@@ -65,7 +77,7 @@ class ReplayChild {
         port_ = std::atoi(line.c_str() + at + 7);
     }
 
-    Fd output_;
+    Fd output_, input_;
     pid_t pid_ = -1;
     int port_ = 0;
 };
