@@ -42,7 +42,7 @@ std::optional<DialRequest> take_aim(ByteView in) {
     const char* const end = aim.target.port.data() + aim.target.port.size();
     const auto number = std::from_chars(aim.target.port.data(), end, port);
     if (!std::ranges::all_of(aim.target.host, plain) || number.ec != std::errc{} ||
-        number.ptr != end || port == 0 || port > 65535)
+        number.ptr != end || port == 0 || port > 65535 || aim.target.port.size() > 5)
         return std::nullopt;
     return aim;
 }
