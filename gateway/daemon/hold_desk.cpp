@@ -5,6 +5,7 @@
 #include "gateway/wire/fields.hpp"
 #include "gateway/wire/json.hpp"
 #include "index/base/log.hpp"
+#include "index/base/time_range.hpp"
 
 namespace hd::daemon {
 
@@ -14,8 +15,8 @@ using wire::JsonWriter;
 namespace {
 
 constexpr std::string_view kKind = "holds";
-// 9999-12-31T23:59:59.999999Z, the last instant that a window may name.
-constexpr WallTime kEndOfTime{253'402'300'799'999'999};
+// The last instant that a window may name.
+constexpr WallTime kEndOfTime{kLastTimeUs};
 
 void write_hold(JsonWriter& out, const journal::HoldSet& hold) {
     out.begin_object().field("hold", hold.hold);

@@ -4,6 +4,7 @@
 #include "gateway/daemon/event_fields.hpp"
 #include "gateway/daemon/index_worker.hpp"
 #include "index/base/log.hpp"
+#include "index/base/time_range.hpp"
 
 namespace hd::daemon {
 
@@ -15,7 +16,7 @@ constexpr Micros kSweepPeriod = 500ms;
 // How many clips the planner reads of a camera at a time.
 constexpr std::uint32_t kPage = 200;
 // Until 9999-12-31T23:59:59.999999Z, the last instant that a window may name.
-constexpr TimeSpan kAllTimes{{0}, {253'402'300'799'999'999}};
+constexpr TimeSpan kAllTimes{{0}, {kLastTimeUs}};
 // Deleted in one pass while a rebuild runs: 20 a second, what the ordinary rate of deletion is.
 constexpr std::uint32_t kBlindDeletions = 200;
 

@@ -2,12 +2,12 @@
 
 #include <fmt/format.h>
 
+#include "index/base/time_range.hpp"
+
 namespace hd {
 namespace {
 
 constexpr std::int64_t kDayUs = 86'400'000'000;
-// 9999-12-31T23:59:59.999999Z: what RFC 3339 can write in four digits.
-constexpr std::int64_t kMaxUs = 253'402'300'799'999'999;
 
 struct Parts {
     int year, month, day, hour, minute, second, micro;
@@ -106,7 +106,7 @@ Result<WallTime> parse_rfc3339(std::string_view text) {
     const std::int64_t days = ch::sys_days{ymd}.time_since_epoch().count();
     const std::int64_t us =
         days * kDayUs + (hour * 3600LL + minute * 60LL + second) * 1'000'000LL + micro;
-    if (us > kMaxUs) return bad_time(text, "must be before the year 10000");
+    if (us > kLastTimeUs) return bad_time(text, "must be before the year 10000");
     return WallTime{us};
 }
 

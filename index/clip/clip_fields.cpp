@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include "index/base/time_range.hpp"
+
 namespace hd::clip::fields {
 Error corrupt_at(std::string_view block, std::uint64_t byte, std::string_view rule) {
     return {ErrorCode::corrupt, fmt::format("{}: byte {}: {}", block, byte, rule)};
@@ -26,7 +28,7 @@ void Reader::check(bool rule_holds, std::string_view rule, std::size_t at) {
 BootTime Reader::boot_time() {
     const std::size_t at = in_.at();
     const std::int64_t us = in_.i64();
-    const bool in_range = us >= -kMaxTimeUs && us <= kMaxTimeUs;
+    const bool in_range = us >= -kLastTimeUs && us <= kLastTimeUs;
     check(in_range, "boot time out of range", at);
     return BootTime{in_range ? us : 0};
 }
@@ -34,7 +36,7 @@ BootTime Reader::boot_time() {
 WallTime Reader::wall_time() {
     const std::size_t at = in_.at();
     const std::int64_t us = in_.i64();
-    const bool in_range = us >= 0 && us <= kMaxTimeUs;
+    const bool in_range = us >= 0 && us <= kLastTimeUs;
     check(in_range, "UTC must be in the years 1970 to 9999", at);
     return WallTime{in_range ? us : 0};
 }

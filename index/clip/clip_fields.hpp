@@ -13,9 +13,6 @@ namespace hd::clip::fields {
 
 constexpr std::uint16_t kVersion = 1;  // of header, identity, piece head and footer together
 
-// The year 9999 in microseconds: the last that RFC 3339 can write.
-constexpr std::int64_t kMaxTimeUs = 253'402'300'799'999'999;
-
 // Free texts are cut to this: they are phrases, and the summary has to fit its one read.
 constexpr std::size_t kMaxTextBytes = 255;
 

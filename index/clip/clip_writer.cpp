@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include "index/base/time_range.hpp"
 #include "index/clip/clip_fields.hpp"
 
 namespace hd::clip {
@@ -53,7 +54,7 @@ ClipSummary summarise(const ClipHeader& header, const std::vector<PieceEntry>& t
         static_cast<std::uint32_t>(std::min<std::int64_t>(longest.count() / 1000, UINT32_MAX));
     const auto to_utc = [&](BootTime t) {
         const WallTime utc = header.utc_begin + (t - header.boot_begin);
-        return WallTime{std::clamp<std::int64_t>(utc.us, 0, fields::kMaxTimeUs)};
+        return WallTime{std::clamp<std::int64_t>(utc.us, 0, kLastTimeUs)};
     };
     s.utc_begin = to_utc(s.boot_begin);
     s.utc_end = to_utc(s.boot_end);
@@ -119,12 +120,12 @@ Result<void> ClipWriter::append_piece(const PieceIdentity& identity, ByteView ag
     entry.age_size = age_file.size();
     entry.age_sha256 = sha256(age_file);
     entry.identity = identity;
-    const Bytes head = encode_piece_head(identity_bytes, entry.age_size, entry.age_sha256);
+    // One write: each one is given to the disk at once.
+    Bytes piece = encode_piece_head(identity_bytes, entry.age_size, entry.age_sha256);
     entry.offset = whole_until_;
-    entry.age_offset = whole_until_ + head.size();
-    auto done = file_->append(head);
-    if (done) done = file_->append(age_file);
-    if (!done) {
+    entry.age_offset = whole_until_ + piece.size();
+    piece.insert(piece.end(), age_file.begin(), age_file.end());
+    if (auto done = file_->append(piece); !done) {
         broken_ = true;
         return done;
     }

@@ -4,7 +4,7 @@
 
 #include <fmt/format.h>
 
-#include "index/journal/max_time.hpp"
+#include "index/base/time_range.hpp"
 
 namespace hd::journal {
 namespace {
@@ -79,7 +79,7 @@ class Fields {
     std::int64_t time() {
         const std::size_t at = in_.at();
         const std::int64_t us = in_.i64();
-        if (us >= -kMaxTimeUs && us <= kMaxTimeUs) return us;
+        if (us >= -kLastTimeUs && us <= kLastTimeUs) return us;
         broke(at, "time out of range");
         return 0;
     }

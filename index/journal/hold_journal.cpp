@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-#include "index/journal/max_time.hpp"
+#include "index/base/time_range.hpp"
 
 namespace hd::journal {
 namespace {
@@ -10,7 +10,7 @@ namespace {
 // On disk: do not renumber (docs/formats/journal.md).
 enum class HoldType : std::uint16_t { set = 1, lifted = 2 };
 
-bool is_time(std::int64_t us) { return us >= 0 && us <= kMaxTimeUs; }
+bool is_time(std::int64_t us) { return us >= 0 && us <= kLastTimeUs; }
 
 Error bad(std::string_view what) {
     return {ErrorCode::corrupt, fmt::format("hold record: {}", what)};

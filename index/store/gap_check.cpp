@@ -44,7 +44,7 @@ std::vector<GapRow> gaps_by_journal(const Store& store, const CameraId& camera,
 
 Result<std::vector<GapRow>> gaps_by_store(const Store& store, const CameraId& camera) {
     std::vector<GapRow> out;
-    GapQuery query{.window = {{0}, {kMaxTimeUs}}, .cameras = {camera}};
+    GapQuery query{.window = {{0}, {kEndTimeUs}}, .cameras = {camera}};
     for (;;) {
         HD_ASSIGN(const GapAnswer page, store.gaps(query));
         for (const GapRow& gap : page.gaps)

@@ -59,7 +59,7 @@ Result<WallTime> put_oldest(Store& store, FileSystem& fs, const DataFolders& fol
         }
         day = end;
     }
-    return WallTime{kMaxTimeUs - 1};
+    return WallTime{kLastTimeUs};
 }
 
 }  // namespace hd::store

@@ -39,7 +39,7 @@ struct Rebuild::State {
     Result<void> prepare() {
         HD_ASSIGN(const std::string done, store.note(kProgressNote));
         // From the first moment: whoever asks now is told that the answer is not whole.
-        if (done.empty()) store.set_complete_from(WallTime{kMaxTimeUs - 1});
+        if (done.empty()) store.set_complete_from(WallTime{kLastTimeUs});
         if (done.empty()) HD_TRY(store.set_note(kProgressNote, kBegun, Durability::synced));
         HD_ASSIGN(const std::string over, store.note(kAgainNote));
         again = !over.empty();

@@ -123,7 +123,7 @@ Result<GapRow> decode_gap(ByteView value, const CameraId& camera, WallTime begin
     GapRow gap{.camera = camera, .begin = begin};
     gap.cause = read_cause(in);
     const std::uint64_t length = in.varint();
-    if (!in.ok() || begin.us < 0 || begin.us >= kMaxTimeUs || length > kMaxTimeUs)
+    if (!in.ok() || begin.us < 0 || begin.us >= kEndTimeUs || length > kEndTimeUs)
         return bad("gap: not a row");
     if (length > 0) gap.end = WallTime{begin.us + static_cast<std::int64_t>(length - 1)};
     return gap;

@@ -152,8 +152,8 @@ bool decode_row(Cursor& in, Prediction& p, ClipRow& row) {
         in.at += skip;
     }
     constexpr std::int64_t kMaxCount = UINT32_MAX;
-    if (!in.ok || begin < 0 || begin >= kMaxTimeUs || p.length <= 0 || p.length > kMaxRowSpanUs ||
-        p.name_offset < -kMaxTimeUs || p.name_offset > kMaxTimeUs || size < 0 ||
+    if (!in.ok || begin < 0 || begin >= kEndTimeUs || p.length <= 0 || p.length > kMaxRowSpanUs ||
+        p.name_offset < -kEndTimeUs || p.name_offset > kEndTimeUs || size < 0 ||
         static_cast<std::uint64_t>(size) > kMaxRowBytes || frames < 0 || frames > kMaxCount ||
         pieces < 0 || pieces > kMaxCount || (p.state & 0x7c) != 0)
         return false;
@@ -182,8 +182,8 @@ Error corrupt_at(const std::uint8_t* at, ByteView value, std::string_view rule) 
 }  // namespace
 
 std::string_view row_rule(const ClipRow& row) {
-    if (row.begin.us < 0 || row.end.us >= kMaxTimeUs) return "a time is outside 1970..9999";
-    if (row.name_time.us < 0 || row.name_time.us >= kMaxTimeUs)
+    if (row.begin.us < 0 || row.end.us >= kEndTimeUs) return "a time is outside 1970..9999";
+    if (row.name_time.us < 0 || row.name_time.us >= kEndTimeUs)
         return "the name's time is outside 1970..9999";
     if (row.end <= row.begin) return "it ends before it begins";
     if (row.end.us - row.begin.us > kMaxRowSpanUs) return "it spans more than an hour";

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "index/base/bytes.hpp"
+#include "index/base/time_range.hpp"
 #include "index/store/rows.hpp"
 
 namespace hd::store {
@@ -17,8 +18,6 @@ using Hour = std::uint32_t;
 constexpr std::int64_t kHourUs = 3'600'000'000;
 constexpr std::int64_t kDayUs = 24 * kHourUs;
 constexpr std::int64_t kQuarterUs = kHourUs / 4;
-// The end of the year 9999: later times are nobody's.
-constexpr std::int64_t kMaxTimeUs = 253'402'300'800'000'000;
 // A file whose span is longer than this is not believed. Clips end at 120 s; the rest is slack for
 // a last frame of a very slow camera, because a clip without a row would be worse.
 constexpr std::int64_t kMaxRowSpanUs = kHourUs;

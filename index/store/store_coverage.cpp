@@ -214,7 +214,7 @@ Result<CoverageAnswer> Store::coverage(const CoverageQuery& query) const {
     const TimeSpan asked = query.window;
     if (asked.end < asked.begin)
         return Error{ErrorCode::invalid, "window: must not end before it begins"};
-    if (asked.begin.us < 0 || asked.end.us > kMaxTimeUs)
+    if (asked.begin.us < 0 || asked.end.us > kEndTimeUs)
         return Error{ErrorCode::invalid, "window: must be within 1970..9999"};
     CoverageAnswer answer;
     answer.bucket = query.bucket;

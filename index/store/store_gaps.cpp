@@ -18,7 +18,7 @@ std::optional<WallTime> Store::Impl::resolve(const journal::Stamp& stamp) const 
         if (it == boots.end()) return std::nullopt;
         t = {stamp.at.us + it->second.count()};
     }
-    if (t.us < 0 || t.us >= kMaxTimeUs) return std::nullopt;
+    if (t.us < 0 || t.us >= kEndTimeUs) return std::nullopt;
     return t;
 }
 

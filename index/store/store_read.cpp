@@ -113,7 +113,7 @@ Result<std::optional<ClipRow>> Store::Impl::find_row(const clip::ClipName& name,
 }
 
 Result<ClipRow> Store::find(const clip::ClipName& name) const {
-    if (name.name_time.us < 0 || name.name_time.us >= kMaxTimeUs)
+    if (name.name_time.us < 0 || name.name_time.us >= kEndTimeUs)
         return Error{ErrorCode::invalid, "clip name: its time must be within 1970..9999"};
     const std::shared_lock db_lock(impl_->db_mutex);
     const auto state = impl_->state_of(name.camera);

@@ -46,6 +46,7 @@ class LaneReader {
     Result<void> load() {
         while (!row() && next_hour_ <= lane_.last) {
             rows_.clear();
+            rows_.reserve(kRowsOfAnHour);
             at_ = 0;
             if (point_reads_ < kMaxPointReads) {
                 ++point_reads_;
@@ -62,6 +63,7 @@ class LaneReader {
 
   private:
     static constexpr int kMaxPointReads = 6;
+    static constexpr std::size_t kRowsOfAnHour = 64;  // clips of a minute, and a little more
 
     Result<void> load_next() {
         if (!it_) {
@@ -169,7 +171,7 @@ void cut_page(const WindowQuery& query, WindowAnswer& answer) {
 Result<void> check_window(TimeSpan window) {
     if (window.end < window.begin)
         return Error{ErrorCode::invalid, "window: must not end before it begins"};
-    if (window.begin.us < 0 || window.end.us > kMaxTimeUs)
+    if (window.begin.us < 0 || window.end.us > kEndTimeUs)
         return Error{ErrorCode::invalid, "window: must be within 1970..9999"};
     return {};
 }

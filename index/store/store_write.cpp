@@ -77,7 +77,7 @@ class Putting {
         return it == impl_.boots.end() ? std::nullopt : std::optional(it->second);
     }
     static std::string_view restamp_rule(const PendingClip& clip, Micros offset) {
-        constexpr std::int64_t kFar = kMaxTimeUs;
+        constexpr std::int64_t kFar = kEndTimeUs;
         for (const std::int64_t us : {clip.boot_begin.us, clip.boot_end.us})
             if (us < -kFar || us > kFar) return "its BOOTTIME cannot be true";
         return row_rule(restamp(clip, offset));
