@@ -1,5 +1,7 @@
 // The RTSP source against halfdoor-replay in a child process: real sockets, real time, counted
 // frames.
+#include <functional>
+
 #include <doctest/doctest.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
@@ -15,6 +17,9 @@ namespace {
 
 using namespace std::chrono_literals;
 
+// Only something that is broken takes so long, on whatever machine.
+constexpr Micros kPatience = 60s;
+
 // Every case runs with both readers.
 link::RtspReader g_reader = link::RtspReader::automatic;
 
@@ -22,6 +27,7 @@ link::RecorderSettings settings_for(std::string url) {
     link::RecorderSettings s;
     s.reader = g_reader;
     s.url = std::move(url);
+    s.first_frame_timeout = kPatience;
     return s;
 }
 
@@ -29,6 +35,7 @@ struct Session {
     std::vector<StreamFormat> formats;
     std::vector<Frame> frames;
     std::vector<std::uint64_t> numbers;
+    std::vector<std::int64_t> sent_us, arrived_us;  // of those with a number, in BOOTTIME
     std::optional<Lost> lost;
     SourceStats stats;
     bool connected = false, stopped = false;
@@ -39,25 +46,55 @@ void note(Session& s, SourceEvent event) {
     if (auto* format = std::get_if<StreamFormat>(&event)) s.formats.push_back(*format);
     if (auto* lost = std::get_if<Lost>(&event)) s.lost = *lost;
     if (auto* frame = std::get_if<Frame>(&event)) {
-        if (const auto counter = replay::find_counter(frame->bytes))
+        if (const auto counter = replay::find_counter(frame->bytes)) {
             s.numbers.push_back(counter->number);
+            s.sent_us.push_back(static_cast<std::int64_t>(counter->sent_unix_ns / 1000) -
+                                wall_minus_boot(system_clock()).count());
+            s.arrived_us.push_back(system_clock().boot().us);
+        }
         s.frames.push_back(*frame);
     }
 }
 
-// Receives until `frames` frames are there, the session is lost, or 20 s are over.
-Session receive(const link::RecorderSettings& settings, std::size_t frames) {
+// Receives until `frames` frames are there, or the session is lost. `at_tenth` is called when ten
+// are there.
+Session receive(const link::RecorderSettings& settings, std::size_t frames,
+                std::function<void()> at_tenth = {}) {
     Session s;
     Ingress ingress({});
     const auto source =
         make_rtsp_source(settings, system_clock(), ingress, std::make_shared<EncoderDesk>());
     REQUIRE(source->start().ok());
-    const BootTime until = system_clock().boot() + 20s;
-    while (s.frames.size() < frames && !s.lost && system_clock().boot() < until)
+    const BootTime until = system_clock().boot() + kPatience;
+    while (s.frames.size() < frames && !s.lost && system_clock().boot() < until) {
         if (auto event = ingress.pop(100ms)) note(s, *std::move(event));
+        if (at_tenth && s.frames.size() >= 10) std::exchange(at_tenth, {})();
+    }
     s.stats = source->stats();
-    s.stopped = source->stop(system_clock().boot() + 5s).ok();
+    s.stopped = source->stop(system_clock().boot() + 20s).ok();
     return s;
+}
+
+// Frames are so far apart by their numbers. How late the camera sent the promptest, and how late
+// the slowest was there, bound what a reader can know of the time, on a busy machine too.
+void check_times(const Session& s, std::int64_t frame_us) {
+    REQUIRE(s.numbers.size() == s.frames.size());
+    constexpr std::int64_t kSlack = 50'000;
+    constexpr std::size_t kSettled = 50;
+    const auto due = [&](std::size_t i) {
+        return static_cast<std::int64_t>(s.numbers[i]) * frame_us;
+    };
+    std::int64_t first = INT64_MAX, last = INT64_MIN;
+    for (std::size_t i = 0; i < s.numbers.size(); ++i) {
+        first = std::min(first, s.sent_us[i] - due(i));
+        last = std::max(last, s.arrived_us[i] - due(i));
+    }
+    std::size_t wrong = 0;
+    for (std::size_t i = kSettled; i < s.numbers.size(); ++i) {
+        const std::int64_t at = s.frames[i].pts.us - due(i);
+        wrong += at < first - kSlack || at > last + kSlack;
+    }
+    CHECK(wrong == 0);
 }
 
 void check_complete(const Session& s) {
@@ -91,7 +128,6 @@ TEST_SUITE("pipelines/ingest/rtsp_source") {
         FOR_BOTH_READERS();
         const test::ReplayChild camera(
             {"--counter", "--generate", "h264:320x240@50:gop=25:seconds=2"});
-        const BootTime before = system_clock().boot();
         const Session s = receive(settings_for(camera.url("h264-240p")), 130);
         check_complete(s);
         CHECK(s.formats[0].codec == Codec::h264);
@@ -101,12 +137,7 @@ TEST_SUITE("pipelines/ingest/rtsp_source") {
         CHECK(s.formats[0].encoder == "camera");
         CHECK(s.frames[25].idr);
         CHECK_FALSE(s.frames[24].key());
-        const BootTime after = system_clock().boot();
-        CHECK(s.frames.front().pts > before);
-        CHECK(s.frames.back().pts < after + 1s);
-        const Micros span = s.frames[100].pts - s.frames[0].pts;
-        CHECK(span > 1900ms);
-        CHECK(span < 2100ms);
+        check_times(s, 20'000);
     }
 
     TEST_CASE("every frame of an H.265 camera with B-frames and a password arrives once") {
@@ -140,15 +171,16 @@ TEST_SUITE("pipelines/ingest/rtsp_source") {
             {"--counter", "--generate", "h264:320x240@50:gop=25:seconds=2:bframes=2"});
         const Session s = receive(settings_for(camera.url("h264-240p")), 80);
         check_complete(s);
-        std::vector<std::int64_t> shown;
+        // In the order in which they are shown they are 20 ms apart, but for moments at which the
+        // clock still finds out how early frames can come.
+        std::vector<std::int64_t> shown, steps;
         for (const Frame& f : s.frames) shown.push_back(f.pts.us);
         std::sort(shown.begin(), shown.end());
-        // 20 ms apart, whatever the decoding order. The jitter buffer still finds out how early
-        // frames can come, and moves the first second's by up to the reorder delay.
-        std::size_t uneven = 0;
-        for (std::size_t i = 1; i + 5 < shown.size(); ++i)
-            uneven += shown[i] - shown[i - 1] < 2'000 || shown[i] - shown[i - 1] > 38'000;
-        CHECK(uneven == 0);
+        for (std::size_t i = 1; i + 5 < shown.size(); ++i) steps.push_back(shown[i] - shown[i - 1]);
+        std::sort(steps.begin(), steps.end());
+        CHECK(steps.front() > 0);
+        CHECK(steps[steps.size() / 2] > 15'000);
+        CHECK(steps[steps.size() / 2] < 25'000);
     }
 
     TEST_CASE("a stream that does not exist is refused, a closed port is unreachable") {
@@ -176,13 +208,13 @@ TEST_SUITE("pipelines/ingest/rtsp_source") {
     TEST_CASE("a camera that hangs up or resets has closed") {
         FOR_BOTH_READERS();
         for (const char* kind : {"close", "reset"}) {
-            const std::string fault = std::string("1,") + kind + ",1.5";
             const test::ReplayChild camera(
-                {"--counter", "--fault", fault, "--generate", "h264:64x64@25:gop=5:seconds=1"});
-            const Session s = receive(settings_for(camera.url("h264-64p")), 1000);
+                {"--counter", "--commands", "--generate", "h264:64x64@25:gop=5:seconds=1"});
+            const Session s = receive(settings_for(camera.url("h264-64p")), 100'000,
+                                      [&] { camera.command(std::string("1,") + kind); });
             REQUIRE(s.lost.has_value());
             CHECK(s.lost->cause == journal::GapCause::closed);
-            CHECK(s.frames.size() > 5);
+            CHECK(s.frames.size() >= 10);
             CHECK(s.stopped);
         }
     }
@@ -194,12 +226,12 @@ TEST_SUITE("pipelines/ingest/rtsp_source") {
         const auto source = make_rtsp_source(settings_for(camera.url("h264-64p")), system_clock(),
                                              ingress, std::make_shared<EncoderDesk>());
         REQUIRE(source->start().ok());
-        while (!std::holds_alternative<Frame>(ingress.pop(10s).value())) {
+        while (!std::holds_alternative<Frame>(ingress.pop(kPatience).value())) {
         }
         kill(camera.pid(), SIGSTOP);
         while (ingress.pop(700ms)) {
         }
-        CHECK(source->stop(system_clock().boot() + 3s).ok());
+        CHECK(source->stop(system_clock().boot() + 20s).ok());
         kill(camera.pid(), SIGCONT);
         CHECK_FALSE(ingress.pop(300ms).has_value());
     }
