@@ -44,9 +44,6 @@ Result<void> write_all(int fd, ByteView bytes, const std::string& path) {
     return {};
 }
 
-// Less than a page is written again soon, with what follows it.
-constexpr std::size_t kWorthStarting = 4096;
-
 class RealAppendFile final : public AppendFile {
   public:
     RealAppendFile(Fd fd, std::string path, std::uint64_t size)
@@ -54,11 +51,11 @@ class RealAppendFile final : public AppendFile {
     Result<void> append(ByteView bytes) override {
         HD_TRY(write_all(fd_.get(), bytes, path_));
         size_ += bytes.size();
-        // The disk begins now, and nobody waits: when recorders sync on their shared tick, their
-        // blocks are allocated already and one commit of the file system serves all of them
-        // (measured with 8 cameras: see docs/decisions/0004). A hint: what fails is told by sync.
-        if (bytes.size() >= kWorthStarting)
-            (void)::sync_file_range(fd_.get(), 0, 0, SYNC_FILE_RANGE_WRITE);
+        // The disk begins now, and nobody waits: when recorders sync on their shared tick, all their
+        // blocks are allocated and one commit of the file system serves all of them. Even the last
+        // part of a page counts: one file that has something to allocate at the tick makes a second
+        // commit (docs/decisions/0004). A hint: what fails is told by sync.
+        (void)::sync_file_range(fd_.get(), 0, 0, SYNC_FILE_RANGE_WRITE);
         return {};
     }
     Result<void> sync_data() override {
@@ -70,8 +67,18 @@ class RealAppendFile final : public AppendFile {
         return {};
     }
     std::uint64_t size() const override { return size_; }
+    void keep_room(std::uint64_t bytes) override {
+        struct stat there {};  // Others may append too.
+        if (::fstat(fd_.get(), &there) != 0) return;
+        const auto end = static_cast<std::uint64_t>(there.st_size);
+        if (end + bytes / 2 <= room_until_) return;
+        if (::fallocate(fd_.get(), FALLOC_FL_KEEP_SIZE, there.st_size, static_cast<off_t>(bytes)) ==
+            0)
+            room_until_ = end + bytes;
+    }
 
   private:
+    std::uint64_t room_until_ = 0;  // of the blocks that keep_room() took
     Fd fd_;
     std::string path_;
     std::uint64_t size_;

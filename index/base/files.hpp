@@ -53,6 +53,9 @@ class AppendFile {
     virtual Result<void> sync_data() = 0;
     virtual Result<void> sync_all() = 0;  // fsync
     virtual std::uint64_t size() const = 0;
+    // Keeps room on the disk for so many bytes behind the end, so that they can be appended when it
+    // is full. The file's size stays. A hint: not every file system can, and a full one cannot.
+    virtual void keep_room(std::uint64_t bytes) { static_cast<void>(bytes); }
 };
 
 struct FileEntry {

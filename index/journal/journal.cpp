@@ -22,6 +22,9 @@ constexpr std::uint16_t kVersion = 1;
 // How much is read at once. Always enough for one whole record.
 constexpr std::size_t kReadBytes = 2 * kLargestRecord;
 
+// Some thirty records: what has to be said when the disk is full, and why, fits in here.
+constexpr std::uint64_t kRoomBytes = 4096;
+
 Record file_header(std::string_view kind) {
     ByteWriter out;
     out.raw("halfdoor");
@@ -154,6 +157,7 @@ Result<Writer> Writer::open(FileSystem& fs, const std::string& path, std::string
         HD_TRY(writer.sync());
         HD_TRY(fs.sync_folder(parent_folder(path)));
     }
+    writer.file_->keep_room(kRoomBytes);
     return writer;
 }
 
@@ -170,6 +174,7 @@ Result<void> Writer::append(const Record& record) {
     }
     auto done = file_->append(encode_record(record));
     failed_ = !done;
+    if (done) file_->keep_room(kRoomBytes);
     return done;
 }
 
