@@ -53,6 +53,13 @@ std::optional<DriveWatch::Folder> DriveWatch::folder() const {
     return Folder{facts.st_dev, facts.st_ino};
 }
 
+bool DriveWatch::is_ours() const {
+    if (!moved()) return true;
+    // A hub that was started before its drive was there had none, and takes the first one.
+    const auto hub = hub_in(*fs_, data_folder_);
+    return hub && (!hub_ || hub == hub_);
+}
+
 bool DriveWatch::takes_files() const {
     const std::string probe = join(data_folder_, "halfdoord.probe");
     const bool taken = write_file_atomic(probe, Bytes(512), 0600).ok();
@@ -60,15 +67,9 @@ bool DriveWatch::takes_files() const {
 }
 
 DriveWatch::Sight DriveWatch::look(BootTime now, bool index_failed) {
-    moved_ = folder() != first_;
-    away_ = false;
-    if (!moved_ && !index_failed) return Sight::well;
-    if (moved_) {
-        // A hub that was started before its drive was there had none, and takes the first one.
-        const auto hub = hub_in(*fs_, data_folder_);
-        away_ = !hub || (hub_ && hub != hub_);
-        if (away_) return hub ? Sight::foreign : Sight::away;
-    }
+    away_ = !is_ours();
+    if (away_) return hub_in(*fs_, data_folder_) ? Sight::foreign : Sight::away;
+    if (!moved() && !index_failed) return Sight::well;
     if (!takes_files()) return Sight::failing;
     if (now - opened_ < restart_wait(restarts_)) return Sight::resting;
     wanted_ = true;

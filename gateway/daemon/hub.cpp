@@ -112,14 +112,18 @@ Result<void> Hub::open_parts() {
     std::vector<Wall> walls;
     if (recorder_user && ::geteuid() != 0)
         walls.push_back(restrict_user_changes(recorder_user->uid));
-    HD_ASSIGN(supervisor_,
-              Supervisor::open(
-                  {.data_folder = hub.data_folder,
-                   .runtime_folder = hub.runtime_folder,
-                   .recorder_program = recorder_program_,
-                   .recorder_user = recorder_user},
-                  SeatLimits{},
-                  {.fs = fs, .clock = clock, .board = board_, .events = events_, .inbox = inbox_}));
+    HD_ASSIGN(supervisor_, Supervisor::open({.data_folder = hub.data_folder,
+                                             .runtime_folder = hub.runtime_folder,
+                                             .recorder_program = recorder_program_,
+                                             .recorder_user = recorder_user,
+                                             .drive_came_back = options_.restarts > 0},
+                                            SeatLimits{},
+                                            {.fs = fs,
+                                             .clock = clock,
+                                             .board = board_,
+                                             .events = events_,
+                                             .drive = drive_,
+                                             .inbox = inbox_}));
     gate_ = std::make_unique<GateKeeper>(clock, board_);
     std::ranges::move(look_at_walls(hub.data_folder, hub.runtime_folder, recorder_user),
                       std::back_inserter(walls));

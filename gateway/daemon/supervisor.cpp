@@ -44,8 +44,11 @@ void settle_journal(FileSystem& fs, const SupervisorPlaces& places, const Camera
     if (!keeper) return;  // Said when its camera is configured.
     const auto newest =
         newest_video(fs, join(places.data_folder, "clips"), camera, keeper->word(), now);
-    if (auto said = keeper->video_ended(newest, journal::GapCause::restart, "the hub was down");
-        !said)
+    const auto said =
+        places.drive_came_back
+            ? keeper->video_ended(newest, journal::GapCause::disk_error, "the drive was away")
+            : keeper->video_ended(newest, journal::GapCause::restart, "the hub was down");
+    if (!said)
         log::warn("journal.write_failed", "camera={} error=\"{}\"", to_string(camera),
                   said.error().what);
 }
@@ -188,8 +191,10 @@ void Supervisor::end_video(Camera& camera, const std::string& detail) {
     if (wrote) {
         const auto newest = newest_video(wiring_.fs, join(places_.data_folder, "clips"),
                                          camera.plan.camera, camera.keeper->word(), now);
+        const auto otherwise =
+            wiring_.drive.moved() ? journal::GapCause::disk_error : journal::GapCause::restart;
         wrote = camera.keeper->video_ended(
-            newest, disabled ? journal::GapCause::disabled : journal::GapCause::restart, detail);
+            newest, disabled ? journal::GapCause::disabled : otherwise, detail);
     }
     if (wrote && disabled) wrote = camera.keeper->disabled(now);
     if (!wrote)
@@ -240,6 +245,11 @@ void Supervisor::act(Camera& camera, SeatAct what) {
 }
 
 void Supervisor::start_recorder(Camera& camera) {
+    if (!wiring_.drive.is_ours()) {
+        set_state(camera, "disk_problem",
+                  "the hub's data folder is not there: is its drive mounted?");
+        return;  // The seat asks again with the next tick.
+    }
     // Whatever the journal lacks about the time without a recorder is written before the new one
     // can end that gap.
     end_video(camera, "no recorder was running");

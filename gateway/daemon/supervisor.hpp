@@ -14,6 +14,7 @@
 #include "gateway/daemon/camera_seat.hpp"
 #include "gateway/daemon/child.hpp"
 #include "gateway/daemon/clock_keeper.hpp"
+#include "gateway/daemon/drive_watch.hpp"
 #include "gateway/daemon/encoder_keeper.hpp"
 #include "gateway/daemon/event_outbox.hpp"
 #include "gateway/daemon/index_worker.hpp"
@@ -28,6 +29,7 @@ struct SupervisorPlaces {
     std::string data_folder, runtime_folder;
     std::string recorder_program;            // absolute
     std::optional<ChildUser> recorder_user;  // ours without
+    bool drive_came_back = false;            // why cameras without a recorder have none
 };
 
 class Supervisor {
@@ -44,6 +46,7 @@ class Supervisor {
         Clock& clock;
         StatusBoard& board;
         EventOutbox& events;
+        DriveWatch& drive;
         IndexInbox& inbox;
     };
     // Repairs the journals of cameras that nobody records, writes clock.log, binds link.sock.
