@@ -26,7 +26,6 @@ bool is_after(const journal::Stamp& a, const journal::Stamp& b) {
 
 Result<void> GapBook::write(const journal::CameraRecord& record) {
     if (!writer_) {
-        HD_TRY(fs_->make_folders(parent_folder(path_), kFolderMode));
         HD_ASSIGN(auto writer, journal::Writer::open(*fs_, path_, "camera"));
         writer_.emplace(std::move(writer));
     }
@@ -62,7 +61,22 @@ Result<void> GapBook::read_others() {
     return {};
 }
 
+// Made once: a folder that is gone later was on a drive that is gone, and what is there instead is
+// not ours to write to.
+Result<void> GapBook::need_folder() {
+    const std::string folder = parent_folder(path_);
+    if (fs_->exists(folder)) {
+        made_ = true;
+        return {};
+    }
+    if (made_) return Error{ErrorCode::not_found, folder + " is gone: is the hub's drive mounted?"};
+    HD_TRY(fs_->make_folders(folder, kFolderMode));
+    made_ = true;
+    return {};
+}
+
 Result<void> GapBook::flush() {
+    HD_TRY(need_folder());
     while (!kept_.empty()) {
         HD_TRY(write(kept_.front()));
         kept_.pop_front();

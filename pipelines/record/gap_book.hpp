@@ -22,6 +22,7 @@ class GapBook {
     GapBook(FileSystem& fs, std::string journal_path) : fs_(&fs), path_(std::move(journal_path)) {}
 
     // Any other record of the camera: written and synced, or lost with an error.
+    Result<void> need_folder();
     Result<void> write(const journal::CameraRecord& record);
 
     // Video ended at `edge`; nobody knew before `seen`. If a gap is open already it goes on, under
@@ -58,6 +59,7 @@ class GapBook {
     const std::string path_;
     std::optional<journal::Writer> writer_;
     std::uint64_t read_until_ = 0;
+    bool made_ = false;  // the journal's folder was there
     std::optional<Open> open_;
     std::deque<journal::CameraRecord> kept_;  // at most a few: one gap, its causes
     std::vector<GapStands> events_;
