@@ -24,14 +24,17 @@ class ClipLines {
 
     void append(std::string_view text) { out_.append(text); }
     void append_number(std::uint64_t v);
-    void append_date(std::int64_t days);
-    void append_time(WallTime t);
+    void put_date(char* out, std::int64_t days);
+    void put_time(char* out, WallTime t);
+    void put_path(char* out, WallTime t, RunId run);
+    void start_lines_of(const CameraId& camera);
 
-    std::string out_ = "[";
+    std::string out_;  // each line with a comma before it
     CameraId camera_;
-    std::string camera_hex_;  // of `camera_`; empty at first
+    std::string start_;  // of a line of `camera_`, up to the digits of its end; empty at first
+    std::size_t path_at_ = 0, begin_at_ = 0, end_at_ = 0;
     std::int64_t days_ = -1;  // since 1970, of `date_`
-    std::string date_;
+    char date_[10] = {0, 0, 0, 0, '-', 0, 0, '-', 0, 0};
 };
 
 }  // namespace hd::daemon

@@ -46,12 +46,8 @@ VerbResult MetaDesk::cameras(const wire::Request& request) const {
 
 Result<std::vector<CameraId>> MetaDesk::cameras_of(const std::vector<std::string>& words) const {
     std::vector<CameraId> out;
-    const auto known = wiring_.board.cameras();
     for (const std::string& word : words) {
-        std::optional<CameraId> id;
-        for (const auto& [camera, status] : known) {
-            if (status.name == word) id = camera;
-        }
+        std::optional<CameraId> id = wiring_.board.camera_named(word);
         if (!id) {
             auto parsed = parse_id<CameraId>(word, "cameras");
             if (!parsed) {

@@ -25,6 +25,13 @@ std::optional<CameraStatus> StatusBoard::camera(const CameraId& id) const {
     return found->second;
 }
 
+std::optional<CameraId> StatusBoard::camera_named(std::string_view name) const {
+    const std::lock_guard lock(mutex_);
+    for (const auto& [id, status] : cameras_)
+        if (status.name == name) return id;
+    return std::nullopt;
+}
+
 void StatusBoard::set_index(IndexStatus status) {
     const std::lock_guard lock(mutex_);
     index_ = std::move(status);

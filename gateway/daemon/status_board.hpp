@@ -9,6 +9,7 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "index/base/ids.hpp"
@@ -80,6 +81,7 @@ class StatusBoard {
     void remove_camera(const CameraId& id);
     std::map<CameraId, CameraStatus> cameras() const;
     std::optional<CameraStatus> camera(const CameraId& id) const;
+    std::optional<CameraId> camera_named(std::string_view name) const;
 
     void set_index(IndexStatus status);
     IndexStatus index() const;

@@ -5,6 +5,7 @@
 #include "gateway/wire/json.hpp"
 #include "gateway/wire/utf8.hpp"
 #include "index/base/check.hpp"
+#include "index/base/time_range.hpp"
 
 namespace hd::wire {
 namespace {
@@ -53,7 +54,7 @@ void append_escaped(std::string& out, std::string_view text) {
 void append_time(std::string& out, WallTime t) {
     namespace ch = std::chrono;
     constexpr std::int64_t kDayUs = 86'400'000'000;
-    if (t.us < 0 || t.us >= 253'402'300'800'000'000) {  // outside 1970..9999
+    if (t.us < 0 || t.us >= kEndTimeUs) {  // outside 1970..9999
         out.append(to_rfc3339(t));
         return;
     }
@@ -193,6 +194,8 @@ JsonWriter& JsonWriter::hex(ByteView bytes) {
 
 JsonWriter& JsonWriter::raw(std::string_view json) {
     before_value();
+    // A page of clips comes this way: what follows it shall not move it again.
+    out_.reserve(out_.size() + json.size() + 128);
     out_.append(json);
     return *this;
 }

@@ -224,7 +224,7 @@ bool Server::reply(const Peer& peer, Frames frames) {
         Frames out{peer.routing_id};
         if (peer.delimiter) out.emplace_back();
         for (Bytes& frame : frames) out.push_back(std::move(frame));
-        sent = send_frames(endpoint->socket(), out) == Sent::yes;
+        sent = send_frames(endpoint->socket(), std::move(out)) == Sent::yes;
     }
     ++(sent ? state_->counters.replied : state_->counters.dropped_replies);
     return sent;

@@ -1,5 +1,6 @@
-// Waits for several ZeroMQ sockets with one system call, where zmq_poll makes four for each socket:
-// beside a query they were a fifth of the answering thread's time. Private to gateway/wire.
+// Waits for several ZeroMQ sockets with one system call. zmq_poll asks each of them, before and
+// after it sleeps: 13 calls of poll and getpid beside a query, where this makes 7
+// (docs/decisions/0021-index-speed.md). Private to gateway/wire.
 //
 // libzmq's descriptor tells only of what came since somebody last called the socket (any call takes
 // in what has come, a send too). So a wait trusts the descriptor of a socket that is `drained`, and

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 #include <zmq.h>
 
+#include "index/base/check.hpp"
 #include "index/base/encoding.hpp"
 #include "index/base/ids.hpp"
 
@@ -19,6 +20,18 @@ constexpr int kMaxSockets = 64;
 class Message {
   public:
     Message() { zmq_msg_init(&raw_); }
+    // Takes `frame` over; libzmq's own thread deletes it when it is sent.
+    explicit Message(Bytes frame) {
+        auto owned = std::make_unique<Bytes>(std::move(frame));
+        const int made = zmq_msg_init_data(
+            &raw_, owned->data(), owned->size(),
+            [](void*, void* bytes) {
+                const std::unique_ptr<Bytes> ended(static_cast<Bytes*>(bytes));
+            },
+            owned.get());
+        HD_CHECK(made == 0);  // It fails only without memory, as `new` does.
+        static_cast<void>(owned.release());
+    }
     ~Message() { zmq_msg_close(&raw_); }
     Message(const Message&) = delete;
     Message& operator=(const Message&) = delete;
@@ -31,6 +44,23 @@ class Message {
   private:
     zmq_msg_t raw_;
 };
+
+// Below this a copy is quicker than handing a buffer to the thread that sends.
+constexpr std::size_t kTakenOverBytes = 4096;
+
+// Hands every frame to `send`; stops at the first that is refused.
+template <typename AnyFrames, typename Send>
+Sent send_each(AnyFrames& frames, const Send& send) {
+    for (std::size_t i = 0; i < frames.size(); ++i) {
+        const int flags = ZMQ_DONTWAIT | (i + 1 < frames.size() ? ZMQ_SNDMORE : 0);
+        // Only the first frame can be refused: libzmq counts whole messages against the mark.
+        if (send(frames[i], flags)) continue;
+        if (zmq_errno() == EAGAIN) return Sent::would_block;
+        if (zmq_errno() == EHOSTUNREACH) return Sent::unroutable;
+        return Sent::failed;
+    }
+    return Sent::yes;
+}
 
 }  // namespace
 
@@ -104,15 +134,18 @@ Result<void> use_curve_client(void* socket, const CurveKey& key, const CurvePubl
 }
 
 Sent send_frames(void* socket, const Frames& frames) {
-    for (std::size_t i = 0; i < frames.size(); ++i) {
-        const int flags = ZMQ_DONTWAIT | (i + 1 < frames.size() ? ZMQ_SNDMORE : 0);
-        // Only the first frame can be refused: libzmq counts whole messages against the mark.
-        if (zmq_send(socket, frames[i].data(), frames[i].size(), flags) >= 0) continue;
-        if (zmq_errno() == EAGAIN) return Sent::would_block;
-        if (zmq_errno() == EHOSTUNREACH) return Sent::unroutable;
-        return Sent::failed;
-    }
-    return Sent::yes;
+    return send_each(frames, [&](const Bytes& frame, int flags) {
+        return zmq_send(socket, frame.data(), frame.size(), flags) >= 0;
+    });
+}
+
+Sent send_frames(void* socket, Frames&& frames) {
+    return send_each(frames, [&](Bytes& frame, int flags) {
+        if (frame.size() < kTakenOverBytes)
+            return zmq_send(socket, frame.data(), frame.size(), flags) >= 0;
+        Message message(std::move(frame));
+        return zmq_msg_send(message.get(), socket, flags) >= 0;
+    });
 }
 
 Result<std::optional<Received>> receive_message(void* socket, const MessageLimits& limits,

@@ -45,6 +45,8 @@ Result<void> use_curve_client(void* socket, const CurveKey& key, const CurvePubl
 enum class Sent { yes, would_block, unroutable, failed };
 // All frames or none; never waits.
 Sent send_frames(void* socket, const Frames& frames);
+// The same; libzmq takes the large frames over instead of copying them.
+Sent send_frames(void* socket, Frames&& frames);
 
 // One message as it came. `too_many` and `too_big`: it broke the limits, was drained, and holds no
 // frames.
