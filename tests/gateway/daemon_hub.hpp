@@ -22,6 +22,11 @@ struct HubCamera {
     std::string behaviour;  // path of its URL, see fake_recorder.cpp
     bool enabled = true;
 };
+inline HubCamera camera(std::uint8_t fill, std::string name, std::string behaviour) {
+    CameraId id;
+    id.bytes.fill(fill);
+    return {.id = id, .name = std::move(name), .behaviour = std::move(behaviour)};
+}
 
 class TestHub {
   public:

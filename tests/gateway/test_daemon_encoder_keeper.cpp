@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #include "gateway/daemon/encoder_keeper.hpp"
+#include "tests/gateway/encoder_wish.hpp"
 #include "tests/support/fake_clock.hpp"
 #include "tests/support/temp_folder.hpp"
 
@@ -14,14 +15,6 @@ namespace hd::daemon {
 namespace {
 
 using namespace std::chrono_literals;
-
-EncoderWish wish(std::uint8_t id, std::uint32_t width, std::uint32_t height, std::string in_use) {
-    EncoderWish w;
-    w.camera.bytes[0] = id;
-    w.report = {.needed = true, .width = width, .height = height, .millihertz_in = 25'000};
-    w.report.element = std::move(in_use);
-    return w;
-}
 
 // As the probe writes it: the same Raspberry Pi 4.
 constexpr const char* kProbed =

@@ -1,6 +1,7 @@
 #include <doctest/doctest.h>
 
 #include "gateway/daemon/encoder_planner.hpp"
+#include "tests/gateway/encoder_wish.hpp"
 
 namespace hd::daemon {
 namespace {
@@ -13,14 +14,6 @@ EncoderFacts pi4() {
             .hardware_pixels_per_s = 1920 * 1080 * 30,
             .software_pixels_per_s = 1280 * 720 * 25,
             .hardware_why = "board"};
-}
-
-EncoderWish wish(std::uint8_t id, std::uint32_t width, std::uint32_t height, std::string in_use) {
-    EncoderWish w;
-    w.camera.bytes[0] = id;
-    w.report = {.needed = true, .width = width, .height = height, .millihertz_in = 25'000};
-    w.report.element = std::move(in_use);
-    return w;
 }
 
 std::vector<std::string> given(const EncoderShares& shares, const EncoderWish& w) {

@@ -12,16 +12,11 @@
 #include "tests/gateway/daemon_hub.hpp"
 
 using namespace hd;
+using test::camera;
 using test::HubCamera;
 using test::TestHub;
 
 namespace {
-
-HubCamera camera(std::uint8_t fill, std::string name, std::string behaviour) {
-    CameraId id;
-    id.bytes.fill(fill);
-    return {.id = id, .name = std::move(name), .behaviour = std::move(behaviour)};
-}
 
 TimeSpan past_hour() {
     const WallTime now = system_clock().wall();

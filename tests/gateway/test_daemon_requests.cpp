@@ -13,16 +13,10 @@
 #include "tests/gateway/daemon_hub.hpp"
 
 using namespace hd;
-using test::HubCamera;
+using test::camera;
 using test::TestHub;
 
 namespace {
-
-HubCamera camera(std::uint8_t fill, std::string name, std::string behaviour) {
-    CameraId id;
-    id.bytes.fill(fill);
-    return {.id = id, .name = std::move(name), .behaviour = std::move(behaviour)};
-}
 
 Bytes bytes_of(std::string_view text) {
     const ByteView view = as_bytes(text);
