@@ -20,6 +20,11 @@ constexpr int kUsage = 2;
 constexpr int kFailedClosed = 3;
 constexpr int kHubGone = 4;
 
+// Of heap and stacks. libzmq limits frames, not how many of them a message has: a requester who
+// never ends a message takes this much, then the gate ends and is started anew. 64 connections
+// with 4 unread replies of 1 MiB each, and as much again.
+constexpr std::uint64_t kMemory = 512ULL << 20;
+
 volatile std::sig_atomic_t stop_asked = 0;
 void on_signal(int) { stop_asked = 1; }
 
@@ -30,12 +35,14 @@ void confine(const std::string& listen) {
     using namespace hd;
     const auto port = static_cast<std::uint16_t>(
         std::strtoul(listen.c_str() + std::min(listen.rfind(':') + 1, listen.size()), nullptr, 10));
+    const Wall memory = limit_memory(kMemory);
     const Wall capabilities = drop_capabilities();
     const LandlockWalls land = restrict_files_and_ports(
         {.read = {"/etc/localtime", "/usr/share/zoneinfo"}}, {.listen = {port}});
     const Wall calls = restrict_system_calls({.listen = true});
-    log::info("gate.confined", "capabilities={} files={} ports={} signals={} system_calls={}",
-              to_string(capabilities.state), to_string(land.files.state),
+    log::info("gate.confined",
+              "memory={} capabilities={} files={} ports={} signals={} system_calls={}",
+              to_string(memory.state), to_string(capabilities.state), to_string(land.files.state),
               to_string(land.ports.state), to_string(land.signals.state), to_string(calls.state));
 }
 

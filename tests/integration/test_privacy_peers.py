@@ -174,6 +174,10 @@ class Peers(unittest.TestCase):
                 self.served("with clients that never read")
                 time.sleep(0.3)
 
+    def test_the_gate_may_not_take_the_memory_of_the_house(self):
+        limits = pathlib.Path(f"/proc/{self.gate}/limits").read_text(encoding="utf-8")
+        self.assertRegex(limits, r"(?m)^Max data size +536870912 +536870912 ")
+
     def test_zz_recording_did_not_notice(self):
         camera = self.hub.status()["cameras"][0]
         self.assertEqual((camera["dropped_frames"], camera["reconnects"], camera["state"]), (0, 0, "recording"))
