@@ -58,7 +58,9 @@ bool Ingress::push(SourceEvent event) {
 
 std::optional<SourceEvent> Ingress::pop(Micros timeout) {
     std::unique_lock lock(mutex_);
-    ready_.wait_for(lock, timeout, [this] { return woken_ || !queue_.empty(); });
+    // A wait for no time would still be a turn of the scheduler's.
+    if (timeout > Micros(0))
+        ready_.wait_for(lock, timeout, [this] { return woken_ || !queue_.empty(); });
     woken_ = false;
     if (queue_.empty()) return std::nullopt;
     std::optional<SourceEvent> event(std::move(queue_.front()));

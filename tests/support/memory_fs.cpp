@@ -28,6 +28,16 @@ class MemoryFile final : public AppendFile {
     std::string path_;
 };
 
+// The files in a folder and below it: [first, last).
+template <typename Files>
+auto below(Files& files, const std::string& folder) {
+    const std::string prefix = folder == "." ? "" : folder + "/";
+    const auto first = files.lower_bound(prefix);
+    auto last = first;
+    while (last != files.end() && last->first.starts_with(prefix)) ++last;
+    return std::pair(first, last);
+}
+
 // What a power cut leaves of one file.
 Bytes left_of(const MemoryFileSystem::Node& node, Cut cut) {
     if (cut == Cut::lose_all) return node.durable;
@@ -173,9 +183,9 @@ Result<std::vector<FileEntry>> MemoryFileSystem::list(const std::string& folder)
     std::vector<FileEntry> out;
     for (const std::string& f : folders_)
         if (parent_folder(f) == folder) out.push_back({f.substr(folder.size() + 1), true, 0});
-    for (const auto& [path, node] : files_)
-        if (parent_folder(path) == folder)
-            out.push_back({path.substr(folder.size() + 1), false, node->now.size()});
+    for (auto [file, last] = below(files_, folder); file != last; ++file)
+        if (parent_folder(file->first) == folder)
+            out.push_back({file->first.substr(folder.size() + 1), false, file->second->now.size()});
     std::sort(out.begin(), out.end(),
               [](const FileEntry& a, const FileEntry& b) { return a.name < b.name; });
     return out;
@@ -217,10 +227,11 @@ Result<void> MemoryFileSystem::truncate(const std::string& path, std::uint64_t s
 
 Result<void> MemoryFileSystem::sync_folder(const std::string& path) {
     HD_TRY(count_operation("fsync folder " + path));
-    std::erase_if(durable_names_,
-                  [&](const auto& name) { return parent_folder(name.first) == path; });
-    for (const auto& [name, node] : files_)
-        if (parent_folder(name) == path) durable_names_[name] = node;
+    for (auto [name, last] = below(durable_names_, path); name != last;)
+        name = parent_folder(name->first) == path ? durable_names_.erase(name) : std::next(name);
+    for (auto [name, last] = below(files_, path); name != last; ++name)
+        if (parent_folder(name->first) == path)
+            durable_names_.insert_or_assign(name->first, name->second);
     return {};
 }
 
