@@ -26,8 +26,9 @@ namespace {
 
 std::vector<std::string> clean_environment(const ChildPlan& plan) {
     std::vector<std::string> out;
-    for (const char* name : {"PATH", "HOME", "LANG", "TZ", "TMPDIR", "XDG_CACHE_HOME",
-                             "GST_PLUGIN_PATH", "GST_REGISTRY", "GST_DEBUG", "ASAN_OPTIONS"}) {
+    for (const char* name :
+         {"PATH", "HOME", "LANG", "TZ", "TMPDIR", "XDG_CACHE_HOME", "GST_PLUGIN_PATH",
+          "GST_REGISTRY", "GST_DEBUG", "SSL_CERT_FILE", "ASAN_OPTIONS"}) {
         const bool told = std::ranges::any_of(plan.extra_environment, [&](const std::string& text) {
             return text.starts_with(std::string(name) + "=");
         });
@@ -104,6 +105,8 @@ Result<pid_t> start_child(const ChildPlan& plan) {
     return errno_error(error, "start " + plan.program);
 }
 
+std::string exit_words(int code) { return fmt::format("exit code {}", code); }
+
 // By system call: <sys/pidfd.h> of glibc 2.36 cannot be linked from C++.
 Result<ProcessHandle> ProcessHandle::of(pid_t pid) {
     Fd fd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));  // Close-on-exec by its nature.
@@ -126,7 +129,7 @@ std::string ProcessHandle::reap() const {
         info.si_pid == 0) {
         return "ended";
     }
-    if (info.si_code == CLD_EXITED) return fmt::format("exit code {}", info.si_status);
+    if (info.si_code == CLD_EXITED) return exit_words(info.si_status);
     const char* name = ::sigdescr_np(info.si_status);
     return fmt::format("signal {} ({})", info.si_status, name != nullptr ? name : "unknown");
 }

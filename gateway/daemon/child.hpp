@@ -31,6 +31,9 @@ struct ChildPlan {
 // open.
 Result<pid_t> start_child(const ChildPlan& plan);
 
+// What reap() says of a program that ended by itself.
+std::string exit_words(int code);
+
 // A running program by a handle that cannot come to mean another process (pidfd_open(2)). Works
 // for our own children and for recorders that an earlier daemon started.
 class ProcessHandle {

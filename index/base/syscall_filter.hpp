@@ -8,6 +8,7 @@
 namespace hd {
 
 struct SyscallRights {
+    bool internet = true;  // make and connect its own sockets; else only use what it is given
     bool udp = false;      // datagram sockets: the resolver of host names, RTP over UDP
     bool listen = false;   // take connections
     bool devices = false;  // ioctl of video and graphics drivers: hardware encoders

@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 #include <linux/capability.h>
+#include <sched.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -77,6 +78,13 @@ Wall drop_capabilities() {
     return {"capabilities", WallState::enforced,
             bounding_set_is_empty() ? "none, and none can come back"
                                     : "none; no_new_privs keeps them from coming back"};
+}
+
+Wall enter_empty_network() {
+    // Without the right to it, in a user name space of its own, which many systems allow to all.
+    if (::unshare(CLONE_NEWNET) != 0 && ::unshare(CLONE_NEWUSER | CLONE_NEWNET) != 0)
+        return {"network", WallState::missing, why("network name space")};
+    return {"network", WallState::enforced, "an empty network name space"};
 }
 
 bool has_capability(int number) {

@@ -34,6 +34,10 @@ Wall drop_capabilities();
 // Whether this process may do what capability `number` of <linux/capability.h> allows.
 bool has_capability(int number);
 
+// A network name space with nothing in it, not even the loopback: for a process that is given its
+// connections. With it may come all capabilities over that name space: drop_capabilities() follows.
+Wall enter_empty_network();
+
 // Everything above standard error that the parent left open.
 void close_inherited_files();
 

@@ -46,9 +46,17 @@ Result<LinkChannel> LinkChannel::connect(const std::string& path) {
     HD_ASSIGN(const sockaddr_un address, address_of(path));
     HD_ASSIGN(Fd fd, new_socket());
     // A full backlog answers EAGAIN at once: the caller tries again later, as for a missing daemon.
-    if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0)
+    const auto size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + path.size() + 1);
+    if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), size) != 0)
         return errno_error(errno, "connect to " + path);
     return LinkChannel{std::move(fd)};
+}
+
+Result<LinkChannel> LinkChannel::connect_from_folder(const std::string& path) {
+    const std::string folder = parent_folder(path);
+    if (!folder.empty() && ::chdir(folder.c_str()) != 0)
+        return errno_error(errno, "enter " + folder);
+    return connect(path.substr(path.rfind('/') + 1));
 }
 
 LinkChannel::Sent LinkChannel::send(const Message& message) {

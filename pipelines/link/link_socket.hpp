@@ -16,6 +16,11 @@
 
 namespace hd::link {
 
+// A recorder that ends with this needs the network itself (GStreamer takes no connections of
+// others): the next one of its camera is started with the flag.
+constexpr int kExitOwnNetwork = 72;
+constexpr const char* kOwnNetworkFlag = "--own-network";
+
 // sockaddr_un holds 108 bytes, the closing zero included. `invalid` names the path and the limit.
 Result<void> check_socket_path(const std::string& path);
 
@@ -35,6 +40,10 @@ class LinkChannel {
     // Connects without waiting. not_found or unavailable: no daemon there now, try again later;
     // invalid: the path is too long; refused: the socket's mode does not let us in.
     static Result<LinkChannel> connect(const std::string& path);
+    // The same from the socket's folder, which becomes the present one: with a file name of up to
+    // 12 bytes the address is shorter than that of any host, and a recorder that may connect to no
+    // host is let through.
+    static Result<LinkChannel> connect_from_folder(const std::string& path);
 
     enum class Sent {
         yes,

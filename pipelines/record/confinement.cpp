@@ -11,6 +11,7 @@
 #include "index/base/log.hpp"
 #include "pipelines/ingest/rtsp_url.hpp"
 #include "pipelines/ingest/source.hpp"
+#include "pipelines/ingest/tls_stream.hpp"
 
 namespace hd::record {
 namespace {
@@ -20,6 +21,9 @@ namespace {
 // x264 at 1080p; four times that for 8 cores and 4K.
 constexpr std::uint64_t kMemoryKept = 256ull << 20;
 constexpr std::uint64_t kMemoryEncoding = 1024ull << 20;
+
+// For the dialer to give up its rights; milliseconds where nothing else runs.
+constexpr Micros kDialerPatience = std::chrono::seconds(5);
 
 std::string cache_folder() {
     if (const char* cache = std::getenv("XDG_CACHE_HOME"); cache != nullptr) return cache;
@@ -43,12 +47,6 @@ bool may_encode(const link::RecorderSettings& settings) {
     return settings.encode != link::EncodeMode::camera && settings.reader != link::RtspReader::lean;
 }
 
-bool is_address(const std::string& host) {
-    in6_addr bytes{};
-    return ::inet_pton(AF_INET, host.c_str(), &bytes) == 1 ||
-           ::inet_pton(AF_INET6, host.substr(0, host.find('%')).c_str(), &bytes) == 1;
-}
-
 struct Address {
     std::string host;
     std::vector<std::uint16_t> ports;
@@ -63,9 +61,69 @@ Address address_of(const std::string& url) {
     return {parsed->host, {port}};
 }
 
+// What the dialer gave up. Nothing: there is none, and the recorder connects by itself.
+std::optional<Wall> aim(const link::RecorderSettings& settings, DialerProcess& process) {
+    const auto target = dial_target(settings);
+    if (!process.dialer || !target) {
+        process.dismiss();
+        return std::nullopt;
+    }
+    auto wall = process.dialer->aim(*target, system_clock().boot() + kDialerPatience);
+    if (wall) return *wall;
+    log::warn("dialer.failed", "camera={} error=\"{}\"", to_string(settings.camera),
+              wall.error().what);
+    process.dismiss();
+    return std::nullopt;
+}
+
+// Says which hosts it can reach, and mends what is said of ports.
+void judge_network(Wall& ports, std::vector<Wall>& walls, const Wall& calls, const Wall& empty) {
+    const bool filtered = calls.state == WallState::enforced;
+    Wall hosts{"hosts", WallState::enforced,
+               "makes no connection; its dialer makes those to its camera"};
+    if (!filtered)
+        hosts = {"hosts",
+                 empty.state == WallState::enforced ? WallState::partial : WallState::missing,
+                 "its dialer connects; without the filter of system calls it can turn a connection "
+                 "to another host"};
+    hosts.detail += "; " + empty.detail;
+    walls.push_back(std::move(hosts));
+    if (filtered && ports.state != WallState::enforced)
+        ports = {"ports", WallState::enforced, "makes no connection (seccomp)"};
+}
+
 }  // namespace
 
-Rights rights_of(const link::RecorderSettings& settings) {
+bool is_address(const std::string& host) {
+    in6_addr bytes{};
+    return ::inet_pton(AF_INET, host.c_str(), &bytes) == 1 ||
+           ::inet_pton(AF_INET6, host.substr(0, host.find('%')).c_str(), &bytes) == 1;
+}
+
+std::vector<std::string> resolver_files() {
+    return {"/usr/lib",
+            "/usr/lib64",
+            "/lib",
+            "/lib64",
+            "/etc/ld.so.cache",
+            "/etc/resolv.conf",
+            "/etc/hosts",
+            "/etc/host.conf",
+            "/etc/nsswitch.conf",
+            "/etc/gai.conf",
+            "/etc/services",
+            "/etc/protocols",
+            "/run/systemd/resolve"};
+}
+
+std::optional<ingest::DialTarget> dial_target(const link::RecorderSettings& settings) {
+    const auto reader = ingest::choose_reader(settings);
+    const auto url = ingest::parse_rtsp_url(settings.url);
+    if (!reader || *reader != ingest::Reader::lean || !url) return std::nullopt;
+    return ingest::DialTarget{url->host, url->port};
+}
+
+Rights rights_of(const link::RecorderSettings& settings, Network network) {
     const std::string camera = to_string(settings.camera);
     const std::string journals = join(settings.data_folder, "journal");
     Rights rights;
@@ -75,6 +133,10 @@ Rights rights_of(const link::RecorderSettings& settings) {
     if (rights.host_by_name) rights.ports.connect.push_back(53);
     rights.calls.udp = rights.host_by_name || settings.transport == link::RtspTransport::udp;
     rights.calls.devices = may_encode(settings);
+    if (network == Network::dialled) {
+        rights.ports = {};
+        rights.calls = {.internet = false};
+    }
 
     FileRights& files = rights.files;
     files.change = {join(settings.data_folder, "clips/" + camera)};
@@ -83,17 +145,7 @@ Rights rights_of(const link::RecorderSettings& settings) {
     // Programs' libraries and plugins; the resolver's, TLS's and the time zone's files, each by its
     // name, because /etc holds the hub's configuration too; facts about the machine.
     files.read = {"/usr",
-                  "/lib",
-                  "/lib64",
                   "/opt",
-                  "/etc/ld.so.cache",
-                  "/etc/resolv.conf",
-                  "/etc/hosts",
-                  "/etc/host.conf",
-                  "/etc/nsswitch.conf",
-                  "/etc/gai.conf",
-                  "/etc/services",
-                  "/etc/protocols",
                   "/etc/passwd",
                   "/etc/group",
                   "/etc/localtime",
@@ -101,7 +153,6 @@ Rights rights_of(const link::RecorderSettings& settings) {
                   "/etc/ssl/openssl.cnf",
                   "/etc/gnutls",
                   "/etc/libva.conf",
-                  "/run/systemd/resolve",
                   "/dev/urandom",
                   "/dev/random",
                   "/proc/self",
@@ -112,6 +163,8 @@ Rights rights_of(const link::RecorderSettings& settings) {
                   "/sys/devices/system/cpu",
                   join(journals, "clock.log"),
                   registry_place()};
+    const auto names = resolver_files();
+    files.read.insert(files.read.end(), names.begin(), names.end());
     if (const char* plugins = std::getenv("GST_PLUGIN_PATH"); plugins != nullptr)
         files.read.emplace_back(plugins);
     if (!rights.calls.devices) return rights;
@@ -134,7 +187,8 @@ bool needs_new_process(const link::RecorderSettings& before, const link::Recorde
         return chosen.ok() ? *chosen : ingest::Reader::lean;
     };
     // GStreamer scans its plugins, if it has to, by starting a program.
-    return reader(before) != reader(after) || !same(rights_of(before), rights_of(after));
+    return reader(before) != reader(after) || dial_target(before) != dial_target(after) ||
+           !same(rights_of(before), rights_of(after));
 }
 
 std::optional<FolderIdentity> folder_identity(const link::RecorderSettings& settings) {
@@ -146,35 +200,42 @@ std::optional<FolderIdentity> folder_identity(const link::RecorderSettings& sett
 
 std::vector<Wall> leave_privileges() {
     close_inherited_files();
-    return {shut_memory(), forbid_new_privileges(), drop_capabilities()};
+    return {shut_memory(), forbid_new_privileges()};
 }
 
-Result<std::vector<Wall>> confine(const link::RecorderSettings& settings) {
+Result<std::vector<Wall>> confine(const link::RecorderSettings& settings, DialerProcess& dialer) {
     FileSystem& fs = real_file_system();
-    const Rights rights = rights_of(settings);
+    const std::optional<Wall> dialled = aim(settings, dialer);
+    const Rights rights = rights_of(settings, dialled ? Network::dialled : Network::own);
+    const bool encodes = may_encode(settings) && !dialled;
     HD_TRY(fs.make_folders(rights.files.change.front(), kFolderMode));
     HD_TRY(fs.make_folders(rights.files.list.front(), kFolderMode));
     if (auto journal = fs.open_append(rights.files.write.front()); !journal) return journal.error();
 
+    // OpenSSL's configuration, and the authorities' certificates, may be anywhere (SSL_CERT_FILE).
+    if (settings.url.starts_with("rtsps://"))
+        if (auto ready = ingest::init_tls(); !ready)
+            log::warn("tls.not_ready", "error=\"{}\"", ready.error().what);
     // GLib's sockets ask the desktop's settings for a proxy; there is none for cameras.
     ::setenv("GSETTINGS_BACKEND", "memory", 1);
     // A camera that turns out to need GStreamer later finds its plugins listed: the list is made
     // now if there is none yet.
     const auto reader = ingest::choose_reader(settings);
     const bool gstreamer = reader.ok() && *reader == ingest::Reader::gstreamer;
-    if (gstreamer || (may_encode(settings) && !has_registry(fs)))
+    if (gstreamer || (encodes && !has_registry(fs)))
         if (auto ready = ingest::init_gstreamer(); !ready)
             log::warn("gstreamer.not_ready", "error=\"{}\"", ready.error().what);
     ::setenv("GST_REGISTRY_UPDATE", "no", 1);
     ::setenv("GST_REGISTRY_FORK", "no", 1);
 
     std::vector<Wall> walls;
-    walls.push_back(
-        limit_memory(settings.buffer_bytes * 2 +
-                     (may_encode(settings) || gstreamer ? kMemoryEncoding : kMemoryKept)));
+    walls.push_back(limit_memory(settings.buffer_bytes * 2 +
+                                 (encodes || gstreamer ? kMemoryEncoding : kMemoryKept)));
     walls.push_back({"cpu_limit", WallState::partial,
                      "the scheduler shares fairly, a recorder that hangs is ended after 30 s; a "
                      "hard limit is the unit's (CPUQuota)"});
+    const Wall empty = dialled ? enter_empty_network() : Wall{};
+    walls.push_back(drop_capabilities());
     LandlockWalls land = restrict_files_and_ports(rights.files, rights.ports);
     if (land.files.state == WallState::enforced)
         land.files.detail = "its clips folder and its journal (" + land.files.detail + ")";
@@ -183,12 +244,16 @@ Result<std::vector<Wall>> confine(const link::RecorderSettings& settings) {
         land.ports.detail += "; UDP to any port, for ";
         land.ports.detail += rights.host_by_name ? "the resolver of host names" : "video over UDP";
     }
-    walls.push_back(std::move(land.files));
-    walls.push_back(std::move(land.ports));
-    walls.push_back(std::move(land.signals));
-    walls.push_back({"hosts", WallState::missing,
-                     "Landlock knows ports, not hosts: set IPAddressAllow in the unit"});
-    walls.push_back(restrict_system_calls(rights.calls));
+    const Wall calls = restrict_system_calls(rights.calls);
+    if (dialled) {
+        walls.push_back(*dialled);
+        judge_network(land.ports, walls, calls, empty);
+    } else {
+        walls.push_back({"hosts", WallState::missing,
+                         "it connects by itself (video over UDP, GStreamer), and Landlock knows "
+                         "ports, not hosts: set IPAddressAllow in the unit"});
+    }
+    walls.insert(walls.end(), {land.files, land.ports, land.signals, calls});
     return walls;
 }
 

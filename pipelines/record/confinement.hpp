@@ -10,6 +10,7 @@
 #include "index/base/syscall_filter.hpp"
 #include "index/base/walls.hpp"
 #include "pipelines/link/settings.hpp"
+#include "pipelines/record/dialer_process.hpp"
 
 namespace hd::record {
 
@@ -23,7 +24,18 @@ struct Rights {
     SyscallRights calls;
     bool host_by_name = false;  // the resolver needs UDP and TCP to port 53
 };
-Rights rights_of(const link::RecorderSettings& settings);
+// dialled: its connections come from a dialer, and it never needs GStreamer.
+enum class Network { own, dialled };
+Rights rights_of(const link::RecorderSettings& settings, Network network = Network::own);
+// Where a dialer would connect. Nothing: these settings need a reader that connects by itself, or
+// name no host.
+std::optional<ingest::DialTarget> dial_target(const link::RecorderSettings& settings);
+
+// Whether `host` is an address already.
+bool is_address(const std::string& host);
+// What the resolver of host names and what it loads may read.
+std::vector<std::string> resolver_files();
+
 // True if what was confined for `before` cannot do what `after` asks for, or could do too much.
 bool needs_new_process(const link::RecorderSettings& before, const link::RecorderSettings& after);
 
@@ -35,12 +47,15 @@ struct FolderIdentity {
 };
 std::optional<FolderIdentity> folder_identity(const link::RecorderSettings& settings);
 
-// First thing in main(): memory shut, no new privileges, no capabilities, no inherited files.
+// First thing in main(): memory shut, no new privileges, no inherited files. Capabilities go with
+// the rest: the empty network may take one.
 std::vector<Wall> leave_privileges();
 
 // Makes the camera's folder and journal file, loads what is loaded by starting programs, then
 // shuts the rest. One thread only, before the first byte of a camera. Fails if the folder or file
 // cannot be made (nothing is given up then); walls that cannot be built are only reported.
-Result<std::vector<Wall>> confine(const link::RecorderSettings& settings);
+// The dialer is aimed at the camera, or dismissed if these settings need a reader that connects by
+// itself.
+Result<std::vector<Wall>> confine(const link::RecorderSettings& settings, DialerProcess& dialer);
 
 }  // namespace hd::record

@@ -91,7 +91,7 @@ void Recorder::keep_link() {
     }
     if (now < next_connect_) return;
     next_connect_ = now + kReconnect;
-    auto channel = link::LinkChannel::connect(options_.link_path);
+    auto channel = wiring_.connect_link(options_.link_path);
     if (!channel) return;
     link_ = std::move(*channel);
     say(link::Hello{.camera = options_.camera,

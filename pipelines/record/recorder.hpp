@@ -23,10 +23,13 @@ namespace hd::record {
 
 // Why run() returned; the exit codes of halfdoor-recorder.
 enum class Ended : int {
-    asked = 0,     // Stop or SIGTERM: the clip is closed
-    orphaned = 0,  // no daemon for orphan_timeout: the clip is closed
-    already = 75,  // another recorder of this camera lives
-    hung = 70,     // a driver or the network layer did not come back: end the process at once
+    asked = 0,       // Stop or SIGTERM: the clip is closed
+    orphaned = 0,    // no daemon for orphan_timeout: the clip is closed
+    already = 75,    // another recorder of this camera lives
+    hung = 70,       // a driver or the network layer did not come back: end the process at once
+    no_dialer = 71,  // what connected for it is gone: the next recorder has another one
+    // The hub has to encode, and GStreamer connects by itself: start one without a dialer.
+    own_network = link::kExitOwnNetwork,
 };
 
 class Recorder {
@@ -46,6 +49,8 @@ class Recorder {
         // the camera. Empty: nothing is given up (tests).
         std::function<Result<std::vector<Wall>>(const link::RecorderSettings&)> confine;
         std::vector<Wall> walls;  // what the program gave up before
+        std::function<Result<link::LinkChannel>(const std::string&)> connect_link =
+            link::LinkChannel::connect;
         // False: the disk's work is done by step() itself, so that one thread and a clock that a
         // test moves make a day.
         bool disk_thread = true;
@@ -88,6 +93,7 @@ class Recorder {
     void end_session(journal::GapCause cause, const std::string& detail, clip::EndReason reason);
     void watch_session();
     void take(ingest::SourceEvent&& event);
+    void take_lost(const ingest::Lost& lost);
     void take_format(const ingest::StreamFormat& format);
     void take_frame(const ingest::Frame& frame);
     void take_dropped(const ingest::Dropped& dropped);

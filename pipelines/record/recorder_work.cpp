@@ -203,10 +203,17 @@ void Recorder::take(ingest::SourceEvent&& event) {
     } else if (const auto* dropped = std::get_if<ingest::Dropped>(&event)) {
         take_dropped(*dropped);
     } else if (const auto* lost = std::get_if<ingest::Lost>(&event)) {
-        end_session(lost->cause, lost->detail, clip::EndReason::stream_lost);
+        take_lost(*lost);
     } else {
         w.camera->connected = true;
     }
+}
+
+void Recorder::take_lost(const ingest::Lost& lost) {
+    end_session(lost.cause, lost.detail, clip::EndReason::stream_lost);
+    if (lost.remedy == ingest::Remedy::new_source || ended_ == Ended::hung) return;
+    stop_why_ = lost.detail;
+    ended_ = lost.remedy == ingest::Remedy::own_network ? Ended::own_network : Ended::no_dialer;
 }
 
 void Recorder::take_format(const ingest::StreamFormat& format) {

@@ -1,8 +1,11 @@
 // A recorder that was taken over: it records like halfdoor-recorder, behind the same walls, and
 // meanwhile does what <runtime>/attack-<camera id> told it before it was confined, one line each.
 // For test_hub_walls.py; never installed.
+#include <array>
 #include <atomic>
 #include <csignal>
+#include <cstddef>
+#include <cstring>
 #include <fstream>
 #include <string>
 #include <string_view>
@@ -13,9 +16,11 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <linux/netlink.h>
 #include <sys/ptrace.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "index/base/log.hpp"
@@ -61,6 +66,75 @@ std::string use_socket(const std::string& target, int type, bool listen) {
     return outcome(::connect(fd.get(), where, sizeof address) == 0);
 }
 
+// The connection that the dialer gave to the reader, as soon as there is one.
+int camera_socket() {
+    for (int tries = 0; tries < 200; ++tries) {
+        for (int fd = 3; fd < 64; ++fd) {
+            sockaddr_in peer{};
+            socklen_t size = sizeof peer;
+            if (::getpeername(fd, reinterpret_cast<sockaddr*>(&peer), &size) == 0 &&
+                peer.sin_family == AF_INET)
+                return fd;
+        }
+        std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    }
+    return -1;
+}
+
+// Takes it apart and makes it anew to "HOST PORT" of IPv4, by connect() or with the first bytes.
+std::string turn_connection(const std::string& target, bool with_bytes) {
+    const int fd = camera_socket();
+    if (fd < 0) return "no_connection";
+    const auto space = target.find(' ');
+    sockaddr_in address{};
+    address.sin_family = AF_UNSPEC;
+    const auto* where = reinterpret_cast<const sockaddr*>(&address);
+    static_cast<void>(::connect(fd, where, sizeof address.sin_family));
+    address.sin_family = AF_INET;
+    address.sin_port = htons(static_cast<std::uint16_t>(std::stoi(target.substr(space + 1))));
+    ::inet_pton(AF_INET, target.substr(0, space).c_str(), &address.sin_addr);
+    if (with_bytes)
+        return outcome(::sendto(fd, "x", 1, MSG_FASTOPEN | MSG_NOSIGNAL, where, sizeof address) ==
+                       1);
+    return outcome(::connect(fd, where, sizeof address) == 0);
+}
+
+// "HOST PORT": tells the dialer to go there from now on, and asks for a connection.
+std::string aim_dialer(const std::string& target) {
+    const auto space = target.find(' ');
+    const ingest::DialTarget there{target.substr(0, space), target.substr(space + 1)};
+    for (int fd = 3; fd < 64; ++fd) {
+        // A pair of sockets has no names; the link to the hub has one at its other end.
+        sockaddr_un peer{};
+        socklen_t size = sizeof peer;
+        int type = 0;
+        socklen_t type_size = sizeof type;
+        if (::getpeername(fd, reinterpret_cast<sockaddr*>(&peer), &size) != 0 ||
+            peer.sun_family != AF_UNIX || size != sizeof peer.sun_family ||
+            ::getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &type_size) != 0 || type != SOCK_SEQPACKET)
+            continue;
+        for (const auto& request : {ingest::DialRequest(ingest::Aim{there}),
+                                    ingest::DialRequest(ingest::Dial{1u << 31, 5000})}) {
+            const Bytes packet = ingest::encode(request);
+            static_cast<void>(!::send(fd, packet.data(), packet.size(), MSG_NOSIGNAL));
+        }
+        std::array<std::uint8_t, 512> answer{};
+        const ssize_t n = ::recv(fd, answer.data(), answer.size(), 0);
+        return n > 0 ? "done" : "dialer_ended";
+    }
+    return "no_dialer";
+}
+
+// A socket that has a name, but no file.
+std::string use_abstract(const std::string& name) {
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    std::memcpy(address.sun_path + 1, name.data(), name.size());
+    const Fd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    const auto size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + 1 + name.size());
+    return outcome(::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), size) == 0);
+}
+
 std::string start_program() {
     ::execl("/bin/true", "true", nullptr);
     return outcome(false);
@@ -90,6 +164,13 @@ std::string attack(const std::string& verb, const std::string& rest) {
     if (verb == "tcp") return use_socket(rest, SOCK_STREAM, false);
     if (verb == "udp") return use_socket(rest, SOCK_DGRAM, false);
     if (verb == "listen") return use_socket(rest, SOCK_STREAM, true);
+    if (verb == "turn") return turn_connection(rest, false);
+    if (verb == "turn_with_bytes") return turn_connection(rest, true);
+    if (verb == "aim") return aim_dialer(rest);
+    if (verb == "abstract") return use_abstract(rest);
+    if (verb == "cut") return outcome(::shutdown(camera_socket(), SHUT_RDWR) == 0);
+    if (verb == "netlink")
+        return outcome(static_cast<bool>(Fd(::socket(AF_NETLINK, SOCK_RAW, NETLINK_ROUTE))));
     if (verb == "raw") return outcome(static_cast<bool>(Fd(::socket(AF_PACKET, SOCK_RAW, 0))));
     if (verb == "signal") return outcome(::kill(std::stoi(rest), 0) == 0);
     if (verb == "fork") return fork_child();
@@ -144,6 +225,7 @@ int main(int argc, char** argv) {
     const std::string link = argv[2], id = argv[4];
     const auto lines = read_lines(join(parent_folder(link), "attack-" + id));
     std::vector<Wall> walls = record::leave_privileges();
+    record::DialerProcess dialer = record::start_dialer(system_clock());
     std::signal(SIGTERM, on_signal);
     std::signal(SIGPIPE, SIG_IGN);
     const auto camera = parse_id<CameraId>(id, "--camera");
@@ -157,10 +239,16 @@ int main(int argc, char** argv) {
              [&](const link::RecorderSettings& settings, Clock& clock, ingest::Ingress& ingress,
                  std::shared_ptr<ingest::EncoderDesk> desk) {
                  return std::make_unique<TakenOver>(
-                     ingest::make_rtsp_source(settings, clock, ingress, std::move(desk)), lines);
+                     ingest::make_rtsp_source(settings, clock, ingress, std::move(desk),
+                                              dialer.dialer),
+                     lines);
              },
-         .confine = record::confine,
-         .walls = std::move(walls)});
+         .confine =
+             [&](const link::RecorderSettings& settings) {
+                 return record::confine(settings, dialer);
+             },
+         .walls = std::move(walls),
+         .connect_link = link::LinkChannel::connect_from_folder});
     if (!recorder.take_lock()) return static_cast<int>(record::Ended::already);
     const auto ended = recorder.run(g_stop);
     ::_exit(static_cast<int>(ended));
