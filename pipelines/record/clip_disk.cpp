@@ -34,15 +34,16 @@ bool has_video(const std::vector<clip::PieceEntry>& table) {
 
 }  // namespace
 
-BootTime next_sync(BootTime now, Micros period) {
+BootTime next_sync(BootTime now, BootTime oldest, Micros period) {
     const std::int64_t p = std::max<std::int64_t>(period.count(), 1000);
+    const BootTime tick{now.us / p * p};
     // The phases are those of a period of 1 s; shorter periods (tests) shrink them.
-    const std::int64_t base = now.us / p * p;
-    for (const Micros phase : {kFirstSyncPhase, kSecondSyncPhase}) {
-        const std::int64_t at = base + std::min(phase.count(), p * phase.count() / 1'000'000);
-        if (at >= now.us) return BootTime{at};
-    }
-    return BootTime{base + p + std::min(kFirstSyncPhase.count(), p * 3 / 10)};
+    const auto instant = [&](Micros phase) {
+        return tick + std::min(phase, Micros(p * phase.count() / 1'000'000));
+    };
+    if (now <= instant(kFirstSyncPhase)) return instant(kFirstSyncPhase);
+    if (oldest < tick && now <= instant(kSecondSyncPhase)) return instant(kSecondSyncPhase);
+    return instant(kFirstSyncPhase) + Micros(p);
 }
 
 ClipDisk::ClipDisk(FileSystem& fs, Clock& clock, const std::string& data_folder, CameraId camera)
@@ -135,7 +136,9 @@ void ClipDisk::take(WritePiece& job) {
     // What stands behind video is durable with it; what is promised is video.
     const bool behind = job.identity.kind == clip::PieceKind::audio ||
                         job.identity.kind == clip::PieceKind::activity;
-    if (!behind || !newest_) newest_ = job.identity;
+    if (behind && newest_) return;
+    if (!newest_) oldest_ = job.identity.boot_begin;
+    newest_ = job.identity;
 }
 
 void ClipDisk::sync() {

@@ -15,14 +15,16 @@
 
 namespace hd::record {
 
-// When the next sync is due for something written at `now`: all recorders of a hub sync in the same
-// two instants of each period, so that the disk flushes at most twice a period however many cameras
-// there are. The first is for pieces that closed on the shared tick (a frame of the next piece has
-// to arrive, which takes the jitter buffer's 200 ms, before the piece is closed); the second for
-// cameras whose frames come further apart.
+// When the sync is due for what is unsynced at `now` and begins at `oldest`: all recorders of a hub
+// sync at one instant of each period, 300 ms behind the tick that their pieces close on (the first
+// frame of the next piece has to arrive, which takes the jitter buffer's 200 ms and a frame), so
+// that one commit of the file system serves all. A piece that a key frame closed within the period
+// can wait for that instant: what it follows was synced there. What the tick closed and came too
+// late for it (few frames a second, an encoder, a busy machine) may not wait for a whole period:
+// there is a second instant for that, which is shared too.
 constexpr Micros kFirstSyncPhase = std::chrono::milliseconds(300);
 constexpr Micros kSecondSyncPhase = std::chrono::milliseconds(600);
-BootTime next_sync(BootTime now, Micros period);
+BootTime next_sync(BootTime now, BootTime oldest, Micros period);
 
 class ClipDisk {
   public:
@@ -33,6 +35,8 @@ class ClipDisk {
     // fdatasync of the open clip. Nothing if nothing is unsynced.
     void sync();
     bool unsynced() const { return newest_.has_value(); }
+    // Where the oldest unsynced piece begins; only while there is one.
+    BootTime oldest_unsynced() const { return oldest_; }
 
     // What happened since the last call.
     std::vector<DiskEvent> take_events();
@@ -65,6 +69,7 @@ class ClipDisk {
     std::vector<std::string> broken_;  // ".part" files of this process that a failing disk left
     std::uint32_t frames_ = 0;
     std::optional<clip::PieceIdentity> newest_;  // appended and not synced
+    BootTime oldest_{};                          // the begin of the first of those
     GapBook gaps_;
     journal::GapCause disk_cause_ = journal::GapCause::disk_error;  // of the last failure
     std::optional<journal::Stamp> edge_;  // where the last clip's video ends

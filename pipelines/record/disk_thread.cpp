@@ -97,7 +97,7 @@ void DiskThread::work(std::deque<DiskJob> jobs) {
     const BootTime now = clock_.boot();
     if (!disk_.unsynced()) sync_at_.reset();
     if (disk_.unsynced() && options_.sync_pieces) {
-        if (!sync_at_) sync_at_ = next_sync(now, options_.sync_period);
+        if (!sync_at_) sync_at_ = next_sync(now, disk_.oldest_unsynced(), options_.sync_period);
         if (now >= *sync_at_) {
             disk_.sync();
             sync_at_.reset();

@@ -1,9 +1,11 @@
 #!/usr/bin/python3
-"""Device flushes per second of hubs with 1, 4 and 8 cameras: recorders share one sync tick, so the number does not grow with them
-beyond the one or two commits of the file system that a tick takes.
-The disk under the hub counts what the kernel sends it, and takes 8 ms for a flush, as a fast card does. Needs root, loop
-devices and /dev/fuse."""
+"""Device flushes and commits of the file system per second, of hubs with 1, 4 and 8 cameras: recorders share one sync tick, so one
+commit a second serves all, however many there are. The disk under the hub counts what the kernel
+sends it, and takes 8 ms for a flush, as a fast card does. Needs root, loop devices and /dev/fuse.
+HALFDOOR_FLUSH_KBIT and HALFDOOR_FLUSH_MS in the environment: cameras and disks of another kind."""
 import json
+import os
+import pathlib
 import sys
 import time
 import unittest
@@ -15,6 +17,20 @@ import power_disk
 SKIPPED = 77  # meson's word for a skipped test
 WHY_NOT = power_disk.why_not()
 SECONDS = 24
+KBIT = int(os.environ.get("HALFDOOR_FLUSH_KBIT", "500"))
+FLUSH_MS = int(os.environ.get("HALFDOOR_FLUSH_MS", "8"))
+
+
+def commits(disk):
+    """Of the ext4 journal since the mount; fsync makes one unless it finds that another's is enough."""
+    device = pathlib.Path(disk.image.loop).name
+    return int(next(pathlib.Path("/proc/fs/jbd2").glob(f"{device}-*/info")).read_text().split()[0])
+
+
+def counts(disk):
+    """What the disk was told, the file system's commits, and the bytes of all clips."""
+    clips = sum(clip.stat().st_size for clip in (disk.folder / "clips").rglob("*.clip*"))
+    return {**disk.order("counts"), "commits": commits(disk), "clips": clips}
 
 
 class Flushes(unittest.TestCase):
@@ -22,27 +38,28 @@ class Flushes(unittest.TestCase):
         """Flushes and written bytes per second, and clip bytes per second, in steady state between two clip ends."""
         folder, programs = hub_case.temp_folder(type(self)), hubkit.Programs()
         (folder / "hub").mkdir()
-        generate = ",".join(["h264:320x180@25:gop=25:kbit=500"] * cameras)
+        generate = ",".join([f"h264:320x180@25:gop=25:kbit={KBIT}"] * cameras)
         with power_disk.PowerDisk(folder / "disk", folder / "hub" / "data") as disk:
-            with hub_case.RunningHub(programs, folder, generate, clip_seconds=60) as running:
-                disk.order("flush_ms", ms=8)
+            with hub_case.RunningHub(programs, folder, generate, clip_seconds=60):
+                disk.order("flush_ms", ms=FLUSH_MS)
                 time.sleep(5)
-                before = (disk.order("counts"), sum(c["bytes"] for c in running.hub.status()["cameras"]))
+                before = counts(disk)
                 time.sleep(SECONDS)
-                after = (disk.order("counts"), sum(c["bytes"] for c in running.hub.status()["cameras"]))
-        return {"cameras": cameras, "flushes_per_s": round((after[0]["flushes"] - before[0]["flushes"]) / SECONDS, 2),
-                "writes_per_s": round((after[0]["writes"] - before[0]["writes"]) / SECONDS, 1),
-                "device_bytes_per_media_byte": round((after[0]["bytes"] - before[0]["bytes"]) / (after[1] - before[1]), 2)}
+                after = counts(disk)
+        more = {what: after[what] - before[what] for what in before}
+        return {"cameras": cameras, "commits_per_s": round(more["commits"] / SECONDS, 2),
+                "flushes_per_s": round(more["flushes"] / SECONDS, 2), "writes_per_s": round(more["writes"] / SECONDS, 1),
+                "kbit_per_s": round(more["clips"] * 8 / 1000 / SECONDS),
+                "device_bytes_per_clip_byte": round(more["bytes"] / more["clips"], 3)}
 
     def test_flushes_do_not_grow_with_the_number_of_cameras(self):
         found = {}
         for cameras in (1, 4, 8):
             found[cameras] = self.count(cameras)
             print(json.dumps(found[cameras]), flush=True)
-        one, eight = found[1]["flushes_per_s"], found[8]["flushes_per_s"]
-        # One commit (two flushes) per tick if all are there in time; a loaded machine wakes some too late for it, and they
-        # share the next one. Without sharing it would be eight times as many.
-        self.assertLess(eight, 3 * one, found)
+        # Who wakes too late to share a commit needs no other one, only a flush; a busy machine wakes some too late.
+        self.assertLessEqual(found[8]["commits_per_s"], 1.25 * found[1]["commits_per_s"], found)
+        self.assertLessEqual(found[8]["flushes_per_s"], 2.25 * found[1]["flushes_per_s"], found)
 
 
 if __name__ == "__main__":

@@ -1,3 +1,4 @@
+#include <set>
 #include <thread>
 
 #include <doctest/doctest.h>
@@ -80,18 +81,66 @@ struct Bench {
 
 TEST_SUITE_BEGIN("pipelines/record/clip_disk");
 
-TEST_CASE("all recorders of a hub sync at the same two instants of each period") {
-    CHECK(next_sync(BootTime{5'000'000}, 1s) == BootTime{5'300'000});
-    CHECK(next_sync(BootTime{5'300'000}, 1s) == BootTime{5'300'000});
-    CHECK(next_sync(BootTime{5'300'001}, 1s) == BootTime{5'600'000});
-    CHECK(next_sync(BootTime{5'600'001}, 1s) == BootTime{6'300'000});
-    for (std::int64_t us = 0; us < 3'000'000; us += 7'919) {
-        const BootTime due = next_sync(BootTime{us}, 1s);
-        CHECK(due.us >= us);
-        CHECK(due.us - us <= 700'000);
-        CHECK((due.us % 1'000'000 == 300'000 || due.us % 1'000'000 == 600'000));
-        CHECK(next_sync(BootTime{us}, 100ms).us - us <= 70'000);
+TEST_CASE("all recorders of a hub sync at the same instant of each period") {
+    const BootTime tick{5'000'000}, before{4'990'000};
+    CHECK(next_sync(tick, before, 1s) == tick + 300ms);
+    CHECK(next_sync(tick + 300ms, before, 1s) == tick + 300ms);
+    // A key frame closed it within the period: it waits for the next tick's.
+    CHECK(next_sync(tick + 301ms, tick, 1s) == tick + 1300ms);
+    CHECK(next_sync(tick + 599ms, tick + 200ms, 1s) == tick + 1300ms);
+    // The tick closed it, and it came too late: a second instant is shared by those.
+    CHECK(next_sync(tick + 301ms, before, 1s) == tick + 600ms);
+    CHECK(next_sync(tick + 601ms, before, 1s) == tick + 1300ms);
+    // A longer period has its instants behind its own ticks.
+    CHECK(next_sync(BootTime{12'000'000}, BootTime{11'000'000}, 5s) == BootTime{15'300'000});
+    CHECK(next_sync(BootTime{15'400'000}, BootTime{14'000'000}, 5s) == BootTime{15'600'000});
+}
+
+TEST_CASE("what the tick closed waits for one of two instants, all else for a period at most") {
+    for (std::int64_t us = 2'000'000; us < 5'000'000; us += 7'919) {
+        const BootTime now{us}, tick{us / 1'000'000 * 1'000'000};
+        const Micros late = next_sync(now, tick - 40ms, 1s) - now,
+                     keyed = next_sync(now, tick, 1s) - now;
+        CHECK(late >= 0us);
+        CHECK(keyed >= 0us);
+        CHECK(late <= (now <= tick + 600ms ? 300ms : 700ms));
+        CHECK(keyed <= 1000ms);
+        CHECK(next_sync(now, tick - 40ms, 100ms) - now <= 70ms);
     }
+}
+
+TEST_CASE("eight cameras whose key frames lie anywhere sync at one instant a second") {
+    std::set<std::int64_t> instants;
+    for (std::int64_t phase = 0; phase < 1'000'000; phase += 125'000) {
+        MemoryFileSystem fs;
+        FakeClock clock{WallTime{1'795'183'200'000'000}, kStart};
+        const seal::Identity owner = seal::generate_identity();
+        ClipDisk disk{fs, clock, "/data", CameraId{{1, 2, 3}}};
+        DiskThread queue{disk, clock, {}, {}};
+        ClipSession session{some_plan(owner),
+                            {.disk = queue,
+                             .new_clip_id = [] { return ClipId{{1}}; },
+                             .time_base = [] { return some_time(); }}};
+        session.begin_run(RunId{5});
+        session.set_format(some_format());
+        // A frame is handled 200 ms after its time; the disk's thread wakes each millisecond.
+        std::size_t syncs = 0;
+        BootTime frame = kStart + Micros(phase);
+        for (int ms = 0, n = 0; ms < 6000; ++ms) {
+            clock.advance(1ms);
+            for (; frame + 200ms <= clock.boot(); frame = frame + 40ms, ++n)
+                REQUIRE(session.add(some_frame(frame, n % 25 == 0)).ok());
+            queue.step();
+            for (const DiskEvent& event : queue.take_events()) {
+                if (!std::holds_alternative<PieceSynced>(event)) continue;
+                ++syncs;
+                instants.insert(clock.boot().us % 1'000'000);
+            }
+        }
+        CHECK(syncs >= 5);
+        CHECK(syncs <= 6);
+    }
+    CHECK(instants == std::set<std::int64_t>{300'000});
 }
 
 TEST_CASE("a finished clip is on the disk under its name, and the journal has its digest") {
