@@ -204,7 +204,7 @@ void RtspSession::on_pad_added(GstElement*, GstPad* pad, gpointer self) {
     AudioFormat sound;
     sound.words = source.settings_.audio == link::AudioMode::off
                       ? "off"
-                      : "not recorded: only the lean reader (rtsp:// over TCP) takes sound";
+                      : "not recorded: only the lean reader (over TCP) takes sound";
     source.sink_.push(std::move(sound));
     if (auto linked = source.link_branch(pad, encoding); !linked)
         source.lose({GapCause::encoder, linked.error().what});

@@ -18,7 +18,7 @@ enum class EncodeMode : std::uint8_t { automatic = 0, camera = 1, hub = 2 };
 enum class AudioMode : std::uint8_t { keep = 0, off = 1 };
 enum class RtspTransport : std::uint8_t { tcp = 0, udp = 1 };
 // Who speaks with the camera. automatic: the lean reader for what it can do (H.264 and H.265 over
-// rtsp:// and TCP, kept as sent), GStreamer for the rest. lean: never GStreamer.
+// TCP, with TLS or without, kept as sent), GStreamer for the rest. lean: never GStreamer.
 enum class RtspReader : std::uint8_t { automatic = 0, lean = 1, gstreamer = 2 };
 
 constexpr std::string_view kTlsVerify = "verify", kTlsAny = "insecure", kTlsPin = "sha256:";
