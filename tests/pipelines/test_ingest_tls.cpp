@@ -1,13 +1,9 @@
 // The TLS stream against a server's side at the other end of a socket pair: both in one thread, so
 // that each step is where the test wants it and nothing waits for a clock.
 #include <doctest/doctest.h>
-#include <fcntl.h>
-#include <openssl/err.h>
 #include <poll.h>
-#include <sys/socket.h>
 
-#include "pipelines/ingest/tls_stream.hpp"
-#include "tests/pipelines/tls_tools.hpp"
+#include "tests/pipelines/tls_pair.hpp"
 
 namespace hd::ingest {
 namespace {
@@ -15,78 +11,8 @@ namespace {
 using journal::GapCause;
 using test::Identity;
 using test::make_identity;
+using Pair = test::TlsPair;
 using Step = ByteStream::Step;
-
-constexpr int kTurns = 2000;
-
-struct Ends {
-    Fd client, server;
-};
-Ends make_ends() {
-    std::array<int, 2> fds{};
-    REQUIRE(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds.data()) == 0);
-    return {Fd(fds[0]), Fd(fds[1])};
-}
-
-struct Meeting {
-    std::string trust = "verify", host = "camera.test";
-    int oldest = TLS1_2_VERSION, newest = TLS1_3_VERSION;
-};
-
-// A hub that meets a camera of that identity.
-struct Pair {
-    explicit Pair(const Identity& identity, const Meeting& how = {})
-        : camera(test::make_server(identity, how.oldest, how.newest)) {
-        Ends ends = make_ends();
-        auto made = make_tls_stream(std::move(ends.client), how.trust, how.host);
-        REQUIRE(made.ok());
-        hub = std::move(*made);
-        fd = std::move(ends.server);
-        ::SSL_set_fd(camera.tls.get(), fd.get());
-        ::SSL_set_accept_state(camera.tls.get());
-    }
-
-    // The handshake: what came of it for the hub.
-    Step shake() {
-        bool accepted = false;
-        for (int turn = 0; turn < kTurns; ++turn) {
-            ::ERR_clear_error();
-            const Step opened = hub->open();
-            if (opened == Step::lost || (opened == Step::done && accepted)) return opened;
-            accepted = accepted || ::SSL_do_handshake(camera.tls.get()) == 1;
-        }
-        return Step::wait;
-    }
-
-    int say(std::string_view text) {
-        return ::SSL_write(camera.tls.get(), text.data(), static_cast<int>(text.size()));
-    }
-    // What the hub hears until nothing more comes; `step` is the last.
-    std::string hear(std::size_t room = 64 << 10) {
-        std::string out;
-        std::vector<std::uint8_t> space(room);
-        for (int turn = 0; turn < kTurns; ++turn) {
-            const auto got = hub->receive(space);
-            step = got.step;
-            out += as_text(ByteView(space).first(got.size));
-            if (step == Step::lost || (step == Step::wait && !hub->holds_bytes())) break;
-        }
-        return out;
-    }
-    // What the camera hears meanwhile.
-    std::string camera_hears() {
-        std::string out;
-        std::array<char, 4096> space{};
-        for (int n = 0; (n = ::SSL_read(camera.tls.get(), space.data(), space.size())) > 0;)
-            out.append(space.data(), static_cast<std::size_t>(n));
-        return out;
-    }
-
-    test::ServerSide camera;
-    Fd fd;  // the camera's
-    std::unique_ptr<ByteStream> hub;
-    Step step = Step::wait;
-};
 
 Identity vouched(const std::string& names, int first_day = -2, int last_day = 2) {
     return make_identity({.names = names,
