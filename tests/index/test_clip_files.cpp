@@ -296,8 +296,8 @@ TEST_SUITE("index/clip/recover") {
                 CAPTURE(at);
                 MemoryFileSystem fs;
                 ClipWriter writer = begun(fs, 4);
-                // A torn piece at the end.
-                fs.fail_at(fs.operations() + 1, {ErrorCode::unavailable, "killed"});
+                // A torn piece at the end: half of its one write.
+                fs.fail_at(fs.operations(), {ErrorCode::unavailable, "killed"});
                 CHECK_FALSE(append_sample(writer).ok());
                 fs.power_cut(Cut::keep_all);
                 fs.cut_power_at(fs.operations() + at);
@@ -312,7 +312,7 @@ TEST_SUITE("index/clip/recover") {
     TEST_CASE("a torn tail is cut, and the footer says how the clip ended") {
         MemoryFileSystem fs;
         ClipWriter writer = begun(fs, 3);
-        fs.fail_at(fs.operations() + 1, {ErrorCode::unavailable, "killed"});
+        fs.fail_at(fs.operations(), {ErrorCode::unavailable, "killed"});
         CHECK_FALSE(append_sample(writer).ok());
         const auto recovered = recover_part(fs, "clips", kName + ".part");
         REQUIRE(recovered.ok());
