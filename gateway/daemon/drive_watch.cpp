@@ -14,7 +14,7 @@ using namespace std::chrono_literals;
 namespace {
 
 constexpr Micros kFirstWait = 5s;
-constexpr Micros kLongestWait = 5min;
+constexpr Micros kLongestWait = 1min;
 constexpr Micros kSteady = 10min;
 
 std::optional<HubId> hub_in(FileSystem& fs, const std::string& data_folder) {

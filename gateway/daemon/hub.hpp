@@ -47,6 +47,8 @@ class Hub {
 
     // Until SIGTERM, SIGINT or SIGUSR2 on `signal_fd` (signalfd(2)). Call once.
     HubEnd run(int signal_fd);
+    // False: what was opened is on a drive that is gone. RocksDB must not be closed then.
+    bool may_close() const { return !drive_.moved() && !index_->store().failed(); }
     // How often this program will have started itself in a row, if it does so now.
     unsigned restarts_now() const { return drive_.restarts_after(system_clock().boot()); }
 

@@ -87,6 +87,8 @@ void IndexWorker::run(const std::stop_token& stop) {
         }
         background_step();
     }
+    // On a drive that is gone nothing can be written, and the next reconcile finds what was not.
+    if (drive_sight_ != DriveWatch::Sight::well || wiring_.drive.moved()) return;
     while (auto task = wiring_.inbox.pop(0ms)) handle(std::move(*task));
     if (auto synced = store_->sync(); !synced) complain("index.sync_failed", synced.error());
 }

@@ -106,8 +106,9 @@ int run(daemon::HubOptions options, config::Config config, const daemon::StartAn
         return anew.restarts() > 0 ? try_later(anew, signals.get()) : kExitFailed;
     }
     const daemon::HubEnd end = (*hub)->run(signals.get());
-    if (end != daemon::HubEnd::anew) return end == daemon::HubEnd::failed ? kExitFailed : kExitOk;
     const unsigned restarts = (*hub)->restarts_now();
+    if (!(*hub)->may_close()) static_cast<void>(hub->release());  // An assertion would end us here.
+    if (end != daemon::HubEnd::anew) return end == daemon::HubEnd::failed ? kExitFailed : kExitOk;
     hub->reset();
     log::error("hub.start_failed", "error=\"{}\"", anew.start(restarts).what);
     return kExitFailed;

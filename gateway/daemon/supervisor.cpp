@@ -246,7 +246,9 @@ void Supervisor::act(Camera& camera, SeatAct what) {
 }
 
 void Supervisor::start_recorder(Camera& camera) {
-    if (!wiring_.drive.is_ours()) {
+    // What is there now is not ours to fill, or ours again: then the next process first writes down
+    // what the journals lack, which are open here on a drive that is gone.
+    if (wiring_.drive.moved()) {
         set_state(camera, "disk_problem",
                   "the hub's data folder is not there: is its drive mounted?");
         return;  // The seat asks again with the next tick.
