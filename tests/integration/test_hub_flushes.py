@@ -2,7 +2,7 @@
 """Device flushes and commits of the file system per second, of hubs with 1, 4 and 8 cameras: recorders share one sync tick, so one
 commit a second serves all, however many there are. The disk under the hub counts what the kernel
 sends it, and takes 8 ms for a flush, as a fast card does. Needs root, loop devices and /dev/fuse.
-HALFDOOR_FLUSH_KBIT and HALFDOOR_FLUSH_MS in the environment: cameras and disks of another kind."""
+HALFDOOR_FLUSH_CAMERA and HALFDOOR_FLUSH_MS in the environment: cameras and disks of another kind."""
 import json
 import os
 import pathlib
@@ -17,7 +17,7 @@ import power_disk
 SKIPPED = 77  # meson's word for a skipped test
 WHY_NOT = power_disk.why_not()
 SECONDS = 24
-KBIT = int(os.environ.get("HALFDOOR_FLUSH_KBIT", "500"))
+CAMERA = os.environ.get("HALFDOOR_FLUSH_CAMERA", "h264:320x180@25:gop=25:kbit=500")
 FLUSH_MS = int(os.environ.get("HALFDOOR_FLUSH_MS", "8"))
 
 
@@ -38,7 +38,7 @@ class Flushes(unittest.TestCase):
         """Flushes and written bytes per second, and clip bytes per second, in steady state between two clip ends."""
         folder, programs = hub_case.temp_folder(type(self)), hubkit.Programs()
         (folder / "hub").mkdir()
-        generate = ",".join([f"h264:320x180@25:gop=25:kbit={KBIT}"] * cameras)
+        generate = ",".join([CAMERA] * cameras)
         with power_disk.PowerDisk(folder / "disk", folder / "hub" / "data") as disk:
             with hub_case.RunningHub(programs, folder, generate, clip_seconds=60):
                 disk.order("flush_ms", ms=FLUSH_MS)
@@ -57,9 +57,10 @@ class Flushes(unittest.TestCase):
         for cameras in (1, 4, 8):
             found[cameras] = self.count(cameras)
             print(json.dumps(found[cameras]), flush=True)
-        # Who wakes too late to share a commit needs no other one, only a flush; a busy machine wakes some too late.
-        self.assertLessEqual(found[8]["commits_per_s"], 1.25 * found[1]["commits_per_s"], found)
-        self.assertLessEqual(found[8]["flushes_per_s"], 2.25 * found[1]["flushes_per_s"], found)
+        # Who wakes too late to share a commit needs no other one, only a flush; a busy machine wakes some too late
+        # (measured with load 5 on 2 cores: 1.0 to 1.4 commits, 3.0 to 3.9 flushes). Without sharing: eight times as many.
+        self.assertLessEqual(found[8]["commits_per_s"], 1.75 * found[1]["commits_per_s"], found)
+        self.assertLessEqual(found[8]["flushes_per_s"], 2.5 * found[1]["flushes_per_s"], found)
 
 
 if __name__ == "__main__":
