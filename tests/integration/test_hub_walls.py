@@ -5,6 +5,7 @@ import ctypes
 import os
 import pathlib
 import re
+import signal
 import socket
 import threading
 import time
@@ -39,7 +40,7 @@ class Visitors:
             self.count += 1
 
 
-class Walls(unittest.TestCase):
+class TakenOver(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         cls.folder, cls.programs = hub_case.temp_folder(cls), hubkit.Programs()
@@ -87,6 +88,21 @@ class Walls(unittest.TestCase):
     def walls(self):
         return {w["name"]: w for w in self.hub.status()["walls"]}
 
+    def dialers(self):
+        """recorder's pid -> pid of its dialer."""
+        found = {}
+        for entry in pathlib.Path("/proc").iterdir():
+            try:
+                if entry.name.isdigit() and (entry / "comm").read_text() == "dialer\n":
+                    facts = (entry / "status").read_text(encoding="utf-8")
+                    if "State:\tZ" not in facts:
+                        found[int(re.search(r"(?m)^PPid:\s+(\d+)", facts)[1])] = int(entry.name)
+            except OSError:
+                pass
+        return found
+
+
+class Walls(TakenOver):
     def test_1_status_names_the_walls_that_the_recorders_report(self):
         walls = self.walls()
         for name in ("memory_shut", "no_new_privileges", "capabilities", "memory_limit", "system_calls"):
@@ -99,7 +115,8 @@ class Walls(unittest.TestCase):
                 self.assertNotEqual(wall["state"], "enforced", wall)
             else:
                 self.assertEqual(wall["state"], "enforced", wall)
-        self.assertEqual(walls["recorder.hosts"]["state"], "missing")
+        self.assertEqual(walls["recorder.hosts"]["state"], "enforced", walls["recorder.hosts"])
+        self.assertEqual(walls["recorder.dialer"]["state"], "enforced" if landlock_abi() >= 6 else "partial", walls["recorder.dialer"])
         self.assertEqual(walls["recorder.cpu_limit"]["state"], "partial")
         text = self.hub.cli("status").stdout
         for name in walls:
@@ -131,22 +148,23 @@ class Walls(unittest.TestCase):
                  f"read /proc/{self.hub.daemon.pid}/environ"]
         ports = [f"tcp 127.0.0.1 {visitors.port}", "listen 127.0.0.1 0"]
         signals = [f"signal {self.hub.daemon.pid}", f"signal {self.good_pid}"]
-        calls = ["udp 127.0.0.1 53", "fork", "raw", f"tcp 127.0.0.1 {self.replay.port}"]
+        # A second host, on the camera's own port too; the camera itself, but not through the dialer.
+        calls = ["udp 127.0.0.1 53", f"tcp 127.0.0.1 {self.replay.port}", f"tcp 127.0.0.2 {self.replay.port}",
+                 "netlink", "raw", "fork"]
         self.take_over("wait 300", *files, *ports, *signals, *calls)
         hubkit.wait_until(lambda: calls[-1] in self.outcomes(), 15, "end of the attacks")
         outcomes, abi = self.outcomes(), landlock_abi()
         for group, since, refusal in ((files, 1, {"EACCES"}), (ports, 4, {"EACCES", "ENOSYS"}),
-                                      (signals, 0, {"EPERM", "ENOSYS"}), (calls[:-1], 0, {"ENOSYS"})):
+                                      (signals, 0, {"EPERM", "ENOSYS"}), (calls, 0, {"ENOSYS"})):
             if abi < since:
                 print(f"not tested: {group}: Landlock ABI {abi}, it needs {since}")
                 continue
             for what in group:
                 with self.subTest(what=what):
                     self.assertIn(outcomes[what], refusal)
-        self.assertEqual(outcomes[calls[-1]], "done", "its own camera's port is open")
         self.assertTrue(other.exists() or other.with_suffix("").exists())
         self.assertFalse((self.folder / "written-outside").exists())
-        self.assertEqual(visitors.count if abi >= 4 else 0, 0)
+        self.assertEqual(visitors.count, 0)
         self.hub.wait_recording(20)
 
     def test_4_what_attacks_live_on_kills_it(self):
@@ -166,6 +184,58 @@ class Walls(unittest.TestCase):
         self.assertTrue(count["complete"], count)
         self.assertEqual(self.hub.recorder_pids()[self.good], self.good_pid)
         self.assertEqual(cameras_of(self.hub)[self.good]["recorder_restarts"], 0)
+
+
+class Dialing(TakenOver):
+    """Around the dialer, and without it."""
+
+    def test_1_neither_its_connection_nor_its_dialer_lead_elsewhere(self):
+        visitors, name = Visitors(), f"hd{os.getpid()}"
+        abstract = socket.socket(socket.AF_UNIX)
+        self.addCleanup(abstract.close)
+        abstract.bind(f"\0{name}")
+        abstract.listen()
+        there = f"127.0.0.1 {visitors.port}"
+        attacks = {f"abstract {name}": ("EPERM", "ECONNREFUSED"), f"turn {there}": ("ENOSYS",),
+                   f"turn_with_bytes {there}": ("ENOSYS",), f"aim {there}": ("dialer_ended",)}
+        self.take_over("wait 300", *attacks, "cut")
+        hubkit.wait_until(lambda: "cut" in self.outcomes(), 40, "the end of the attacks")
+        self.release()
+        for attack, refusals in attacks.items():
+            with self.subTest(attack=attack):
+                self.assertIn(self.outcomes()[attack], refusals)
+        self.assertEqual(visitors.count, 0)
+        hubkit.wait_until(lambda: self.ends("exit code 71"), 20, "the end of a recorder without a dialer", 0.05)
+        self.hub.wait_recording(40)
+
+    def test_2_a_dialer_that_dies_costs_no_video_until_the_camera_is_lost(self):
+        camera, dialers = self.bad, self.dialers()
+        old = self.hub.recorder_pids()[camera]
+        self.take_over("wait 3000", "cut")
+        hubkit.wait_until(lambda: self.hub.recorder_pids().get(camera, old) in self.dialers().keys() - {old}, 60,
+                          "the next recorder's dialer", 0.05)
+        hubkit.wait_until(lambda: dialers[old] not in self.dialers().values(), 20, "the end of the old one", 0.05)
+        recorder, before = self.hub.recorder_pids()[camera], self.ends("exit code 71")
+        dialer = self.dialers()[recorder]
+        facts = dict(re.findall(r"(?m)^(\w+):\t(.*)$",
+                                pathlib.Path(f"/proc/{dialer}/status").read_text(encoding="utf-8")))
+        os.kill(dialer, 9)
+        hubkit.wait_until(lambda: self.ends("exit code 71") > before, 30, "its end", 0.05)
+        self.release()
+        self.hub.wait_recording(40)
+        self.assertNotEqual(self.hub.recorder_pids()[camera], recorder)
+        self.assertEqual((facts["NoNewPrivs"], int(facts["CapEff"], 16)), ("1", 0))
+        self.assertEqual(facts["Seccomp"], "2")
+
+    def test_3_a_recorder_that_connects_by_itself_says_so(self):
+        text = self.hub.config.read_text(encoding="utf-8")
+        at = text.rindex('encode = "camera"')
+        self.hub.config.write_text(text[:at] + 'transport = "udp"\n' + text[at:], encoding="utf-8")
+        os.kill(self.hub.daemon.pid, signal.SIGHUP)
+        hubkit.wait_until(lambda: self.walls()["recorder.hosts"]["state"] == "missing", 20, "the other level")
+        self.assertIn("connects by itself", self.walls()["recorder.hosts"]["detail"])
+        self.hub.wait_recording(20)
+        self.assertEqual(len(self.dialers().keys() & set(self.hub.recorder_pids().values())), 1)
 
 
 @unittest.skipUnless(os.environ.get("HALFDOOR_LONG"), "long: meson test --suite slow")

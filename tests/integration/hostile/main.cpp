@@ -101,6 +101,7 @@ std::string turn_connection(const std::string& target, bool with_bytes) {
 
 // "HOST PORT": tells the dialer to go there from now on, and asks for a connection.
 std::string aim_dialer(const std::string& target) {
+    static_cast<void>(camera_socket());  // The reader's own call is answered then.
     const auto space = target.find(' ');
     const ingest::DialTarget there{target.substr(0, space), target.substr(space + 1)};
     for (int fd = 3; fd < 64; ++fd) {
@@ -192,6 +193,8 @@ class TakenOver final : public ingest::Source {
         : source_(std::move(source)), lines_(std::move(lines)) {}
     Result<void> start() override {
         HD_TRY(source_->start());
+        static std::atomic<bool> begun{false};  // Once, not for each connection.
+        if (begun.exchange(true)) return {};
         std::thread([lines = lines_] {
             for (const std::string& line : lines) {
                 const auto space = std::min(line.find(' '), line.size());
