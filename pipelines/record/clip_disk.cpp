@@ -12,6 +12,8 @@ namespace {
 // A disk that fails for hours leaves few files that hold a piece; what is beyond this waits for the
 // daemon's next start.
 constexpr std::size_t kMostBroken = 64;
+// A disk that fails twice within one finish is rare; one that always does must not cost recording.
+constexpr int kMoreTries = 2;
 
 journal::Stamp begin_of(const clip::ClipSummary& s) {
     return {.boot = s.boot, .at = s.boot_begin, .utc = s.utc_begin, .quality = s.quality};
@@ -30,6 +32,10 @@ bool has_video(const std::vector<clip::PieceEntry>& table) {
     return std::any_of(table.begin(), table.end(), [](const clip::PieceEntry& piece) {
         return piece.identity.kind == clip::PieceKind::video;
     });
+}
+
+bool is_trouble(const Result<clip::Recovered>& recovered) {
+    return !recovered && recovered.error().code != ErrorCode::not_found;
 }
 
 }  // namespace
@@ -178,7 +184,11 @@ void ClipDisk::drop_writer() {
 void ClipDisk::finish_broken() {
     for (const std::string& part : std::exchange(broken_, {})) {
         auto recovered = clip::recover_part(*fs_, clips_folder_, part);
-        if (!recovered && recovered.error().code != ErrorCode::not_found) {
+        // Once more: with the gap behind it closed, what a power cut takes of it is missed by
+        // nobody.
+        for (int i = 0; i < kMoreTries && is_trouble(recovered); ++i)
+            recovered = clip::recover_part(*fs_, clips_folder_, part);
+        if (is_trouble(recovered)) {
             log::warn("clip.recovery_failed",
                       "camera={} path={} error=\"{}\" action=\"again at the next start\"",
                       to_string(camera_), part, recovered.error().what);
