@@ -1,6 +1,7 @@
 #include <doctest/doctest.h>
 
 #include "gateway/daemon/camera_seat.hpp"
+#include "gateway/daemon/drive_watch.hpp"
 #include "gateway/daemon/start_gate.hpp"
 
 using namespace hd;
@@ -146,5 +147,17 @@ TEST_SUITE("gateway/daemon/start_gate") {
         for (; started < 16 && now < kStart + 60s; now = now + 100ms) start_all();
         CHECK(started == 16);
         CHECK(now - kStart <= 6100ms);
+    }
+}
+
+TEST_SUITE("gateway/daemon/drive_watch") {
+    TEST_CASE("a hub that starts itself anew waits ever longer, and forgets after a long life") {
+        CHECK(daemon::restart_wait(0) == 0s);
+        CHECK(daemon::restart_wait(1) == 5s);
+        CHECK(daemon::restart_wait(2) == 10s);
+        CHECK(daemon::restart_wait(1000) == 60s);
+        CHECK(daemon::next_restarts(0, 1s) == 1);
+        CHECK(daemon::next_restarts(4, 1s) == 5);
+        CHECK(daemon::next_restarts(4, 10min) == 1);
     }
 }

@@ -1,8 +1,11 @@
 #include <doctest/doctest.h>
+#include <fcntl.h>
+#include <sys/stat.h>
 
 #include "index/journal/camera_journal.hpp"
 #include "index/journal/journal.hpp"
 #include "tests/support/memory_fs.hpp"
+#include "tests/support/temp_folder.hpp"
 
 using namespace hd;
 using namespace hd::journal;
@@ -196,6 +199,30 @@ TEST_SUITE("index/journal") {
         const Content c = content_of(fs, "j");
         CHECK(c.texts.empty());
         CHECK(c.report.torn_bytes == 700'000);
+    }
+
+    TEST_CASE("room for more records is kept behind the end, and no reader sees it") {
+        const test::TempFolder folder;
+        const std::string path = folder.path("a.log");
+        auto writer = journal::Writer::open(real_file_system(), path, "camera");
+        REQUIRE(writer.ok());
+        const Fd probe(::open(folder.path("probe").c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+        if (::fallocate(probe.get(), FALLOC_FL_KEEP_SIZE, 0, 4096) != 0) {
+            MESSAGE("skipped: this file system keeps no room (fallocate)");
+            return;
+        }
+        struct stat there {};
+        for (int i = 0; i < 200; ++i) {
+            REQUIRE(writer->append({7, Bytes(90)}).ok());
+            REQUIRE(::stat(path.c_str(), &there) == 0);
+            CHECK(static_cast<std::uint64_t>(there.st_size) == writer->size());
+            // Half of it is the least that is left before it is renewed.
+            CHECK(there.st_blocks * 512 - there.st_size >= 2048);
+        }
+        const auto report = journal::repair_tail(real_file_system(), path, "camera");
+        REQUIRE(report.ok());
+        CHECK(report->records == 200);
+        CHECK(report->torn_bytes == 0);
     }
 }
 
