@@ -15,7 +15,7 @@ namespace {
 
 constexpr Micros kFirstWait = 5s;
 constexpr Micros kLongestWait = 1min;
-constexpr Micros kSteady = 10min;
+constexpr Micros kLongLife = 10min;
 
 std::optional<HubId> hub_in(FileSystem& fs, const std::string& data_folder) {
     auto hub = ledger::read_hub_id(fs, join(data_folder, "hub"));
@@ -30,7 +30,7 @@ Micros restart_wait(unsigned restarts) {
 }
 
 unsigned next_restarts(unsigned restarts, Micros lived) {
-    return lived >= kSteady ? 1 : restarts + 1;
+    return lived >= kLongLife ? 1 : restarts + 1;
 }
 
 std::string_view to_string(DriveWatch::Sight sight) {

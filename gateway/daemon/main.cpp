@@ -24,7 +24,7 @@ constexpr int kExitFailed = 1;
 constexpr int kExitConfig = 2;
 constexpr int kExitOther = 3;
 // Less than the time in which systemd's watchdog wants to hear of us.
-constexpr Micros kLongestWait = std::chrono::seconds(20);
+constexpr Micros kWatchdogPatience = std::chrono::seconds(20);
 
 constexpr const char* kAbout =
     "halfdoord records cameras into sealed clips and answers who may ask what.\n"
@@ -76,7 +76,7 @@ std::string absolute(const std::string& path) {
 // The drive went away again in the very moment. This program was started by itself, so perhaps
 // there is nobody who would start it once more.
 int try_later(const daemon::StartAnew& anew, int signal_fd) {
-    const Micros wait = std::min(kLongestWait, daemon::restart_wait(anew.restarts()));
+    const Micros wait = std::min(kWatchdogPatience, daemon::restart_wait(anew.restarts()));
     log::warn("hub.start_failed", "action=try_again wait_s={}", wait.count() / 1'000'000);
     if (daemon::wait_for_signal(signal_fd, wait)) return kExitFailed;
     log::error("hub.start_failed", "error=\"{}\"", anew.start(anew.restarts() + 1).what);
