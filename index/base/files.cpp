@@ -51,10 +51,10 @@ class RealAppendFile final : public AppendFile {
     Result<void> append(ByteView bytes) override {
         HD_TRY(write_all(fd_.get(), bytes, path_));
         size_ += bytes.size();
-        // The disk begins now, and nobody waits: when recorders sync on their shared tick, all their
-        // blocks are allocated and one commit of the file system serves all of them. Even the last
-        // part of a page counts: one file that has something to allocate at the tick makes a second
-        // commit (docs/decisions/0004). A hint: what fails is told by sync.
+        // The disk begins now, and nobody waits: when recorders sync on their shared tick, all
+        // their blocks are allocated and one commit of the file system serves all of them. Even the
+        // last part of a page counts: one file that has something to allocate at the tick makes a
+        // second commit (docs/decisions/0004). A hint: what fails is told by sync.
         (void)::sync_file_range(fd_.get(), 0, 0, SYNC_FILE_RANGE_WRITE);
         return {};
     }
