@@ -171,7 +171,11 @@ def run(minutes, cameras, seed, folder):
         hub_case.wait_answering(hub)
         hubkit.apply_policy(hub)
         hub.wait_recording(90)
-        pids = {"halfdoord": hub.daemon.pid, **{f"rec {c[:6]}": p for c, p in hub.recorder_pids().items()}}
+        dialers = hub.dialer_pids()
+        pids = {"halfdoord": hub.daemon.pid, **{f"rec {c[:6]}": p for c, p in hub.recorder_pids().items()},
+                **{f"dialer {c[:6]}": p for c, p in dialers.items()}}
+        if len(dialers) != cameras:
+            broken.append(f"{len(dialers)} dialers for {cameras} cameras")
         samples = {name: [] for name in pids}
 
         def sample(at):
@@ -186,13 +190,14 @@ def run(minutes, cameras, seed, folder):
         print("  back after " + ", ".join(f"{s:.1f}" for s in again) + " s", flush=True)
         # Two seconds by the promise, and `status` itself takes its time on a busy machine.
         broken += [f"recording again only after {s:.1f} s" for s in again if s > 3.5]
-        if set(hub.recorder_pids().values()) != {p for n, p in pids.items() if n != "halfdoord"}:
-            broken.append("a recorder ended")
+        now = set(hub.recorder_pids().values()) | set(hub.dialer_pids().values())
+        if now != {p for n, p in pids.items() if n != "halfdoord"}:
+            broken.append("a recorder or its dialer ended")
         growth = []
         for name in pids:
             daemon = name == "halfdoord"
             broken += verdict(name, samples[name], DAEMON_GROWTH_KB if daemon else 4 * RECORDER_GROWTH_KB)
-            if not daemon:
+            if name.startswith("rec "):
                 quarter = max(1, len(samples[name]) // 4)
                 growth.append(mean([s[1] for s in samples[name][-quarter:]])
                               - mean([s[1] for s in samples[name][quarter:2 * quarter]]))

@@ -55,17 +55,17 @@ def device_of(path):
 
 
 class Group:
-    """Processes of one kind, measured together."""
+    """Processes of one kind, measured together, each with what runs `beside` it."""
 
-    def __init__(self, name, pids):
-        self.name, self.pids = name, pids
+    def __init__(self, name, pids, beside=()):
+        self.name, self.pids, self.every = name, pids, [*pids, *beside]
 
     def begin(self):
-        self.cpu = sum(map(cpu_seconds, self.pids))
+        self.cpu = sum(map(cpu_seconds, self.every))
 
     def end(self, seconds):
-        self.cpu = (sum(map(cpu_seconds, self.pids)) - self.cpu) / seconds / len(self.pids) * 100
-        self.pss = sum(map(pss_mb, self.pids)) / len(self.pids)
+        self.cpu = (sum(map(cpu_seconds, self.every)) - self.cpu) / seconds / len(self.pids) * 100
+        self.pss = sum(map(pss_mb, self.every)) / len(self.pids)
 
 
 def where_time_goes(pids, folder):
@@ -118,7 +118,7 @@ def measure(options, folder):
         ffmpeg, floor = start_peers(urls, folder)
         time.sleep(options.warmup)
         recorders = list(hub.recorder_pids().values())
-        groups = [Group("halfdoor-recorder", recorders), Group("ffmpeg -c copy -f segment", [p.pid for p in ffmpeg]),
+        groups = [Group("halfdoor-recorder", recorders, hub.dialer_pids().values()), Group("ffmpeg -c copy -f segment", [p.pid for p in ffmpeg]),
                   Group("rtspsrc ! fakesink", [p.pid for p in floor]), Group("halfdoord (all cameras)", [hub.daemon.pid])]
         if options.both_readers:
             groups.append(Group("halfdoor-recorder, GStreamer", list(hubs[1].recorder_pids().values())))

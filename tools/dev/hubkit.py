@@ -248,6 +248,18 @@ class Hub:
                 os.kill(pid, signal.SIGKILL)
         return code
 
+    def dialer_pids(self):
+        """camera id -> pid of its recorder's dialer, as far as there is one."""
+        cameras, found = {pid: camera for camera, pid in self.recorder_pids().items()}, {}
+        for entry in pathlib.Path("/proc").iterdir():
+            with contextlib.suppress(OSError):
+                if not entry.name.isdigit() or (entry / "comm").read_text() != "dialer\n":
+                    continue
+                facts = dict(line.split(":\t", 1) for line in (entry / "status").read_text().splitlines())
+                if int(facts["PPid"]) in cameras and not facts["State"].startswith("Z"):
+                    found[cameras[int(facts["PPid"])]] = int(entry.name)
+        return found
+
     # Files.
 
     def clip_files(self, camera=None, finished=True):
