@@ -70,7 +70,7 @@ class Encode(unittest.TestCase):
             self.assertIn(camera["encoder"], SOFTWARE)
             self.assertTrue(camera["encoder_why"].startswith(reason), camera)
             # To the recorder that finds out that it has to encode, and to the one with the network that takes its place.
-        self.assertIn(len(granted), (1, 2), granted)
+            self.assertIn(len(granted), (1, 2), granted)
             self.assertIn(camera["encoder"], granted[0])
 
     def test_c_what_the_board_has_and_who_uses_it_is_in_status(self):
