@@ -358,9 +358,11 @@ TEST_SUITE("gateway/daemon/recording") {
         const std::size_t closed = hub.clips_closed();
         const std::string log = hub.log_text();  // with the rebuild of the first start
         (void)hub.ask("reindex");
-        CHECK(hub.wait_for([&] {
-            return hub.log_text().find("index.rebuild_done", log.size()) != std::string::npos;
-        }));
+        CHECK(hub.wait_for(
+            [&] {
+                return hub.log_text().find("index.rebuild_done", log.size()) != std::string::npos;
+            },
+            60));
         const bool same = hub.closed_clips(past) == before;  // megabytes: not for the log
         CHECK(same);
         CHECK(hub.wait_for([&] { return hub.clips_closed() >= closed + 2; }));
