@@ -39,7 +39,7 @@ AFTERMATH = 8.0  # seconds after a fault in which its camera may still miss fram
 RETENTION = "\n[retention]\nreserve_mb = 16\n"
 # Growth over the whole run that is still flat: caches fill, rows are added.
 BOUNDS = {"halfdoord": {"pss_kb": 8000, "fds": 6, "threads": 0}, "halfdoor-recorder": {"pss_kb": 1500, "fds": 2, "threads": 0},
-          "halfdoor-gate": {"pss_kb": 1500, "fds": 2, "threads": 0}}
+          "dialer": {"pss_kb": 500, "fds": 2, "threads": 0}, "halfdoor-gate": {"pss_kb": 1500, "fds": 2, "threads": 0}}
 
 
 class Watcher:
@@ -50,7 +50,7 @@ class Watcher:
 
     def look(self, at):
         pids = {"halfdoord": [self.hub.daemon.pid], "halfdoor-recorder": self.hub.recorder_pids().values(),
-                "halfdoor-gate": self.hub.gate_pids()}
+                "dialer": self.hub.dialer_pids().values(), "halfdoor-gate": self.hub.gate_pids()}
         for kind, some in pids.items():
             for pid in some:
                 with contextlib.suppress(OSError, StopIteration):

@@ -118,7 +118,8 @@ def measure(options, folder):
         ffmpeg, floor = start_peers(urls, folder)
         time.sleep(options.warmup)
         recorders = list(hub.recorder_pids().values())
-        groups = [Group("halfdoor-recorder", recorders, hub.dialer_pids().values()), Group("ffmpeg -c copy -f segment", [p.pid for p in ffmpeg]),
+        groups = [Group("halfdoor-recorder", recorders, hub.dialer_pids().values()),
+                  Group("ffmpeg -c copy -f segment", [p.pid for p in ffmpeg]),
                   Group("rtspsrc ! fakesink", [p.pid for p in floor]), Group("halfdoord (all cameras)", [hub.daemon.pid])]
         if options.both_readers:
             groups.append(Group("halfdoor-recorder, GStreamer", list(hubs[1].recorder_pids().values())))
