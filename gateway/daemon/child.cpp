@@ -114,6 +114,15 @@ Result<ProcessHandle> ProcessHandle::of(pid_t pid) {
     return ProcessHandle(pid, std::move(fd));
 }
 
+bool kernel_can_watch_children() {
+    const Fd self(static_cast<int>(::syscall(SYS_pidfd_open, ::getpid(), 0)));
+    siginfo_t info{};
+    // ECHILD: it is no child of ours. EINVAL: the kernel knows no such way to wait.
+    return self &&
+           ::waitid(P_PIDFD, static_cast<id_t>(self.get()), &info, WEXITED | WNOHANG) != 0 &&
+           errno == ECHILD;
+}
+
 bool ProcessHandle::ended() const {
     pollfd wait{.fd = fd_.get(), .events = POLLIN, .revents = 0};
     return ::poll(&wait, 1, 0) == 1;

@@ -53,6 +53,9 @@ class ProcessHandle {
     Fd fd_;
 };
 
+// False before Linux 5.4, which waits for children by such handles.
+bool kernel_can_watch_children();
+
 // Where `name` is: in `folder` if given, beside our own executable, or in ../libexec/halfdoor of
 // it. not_found lists where it looked.
 Result<std::string> find_program(const std::string& name, const std::string& folder);

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "gateway/daemon/child.hpp"
 #include "gateway/daemon/hub.hpp"
 #include "gateway/daemon/start_anew.hpp"
 #include "index/base/log.hpp"
@@ -78,7 +79,8 @@ std::string absolute(const std::string& path) {
 int try_later(const daemon::StartAnew& anew, int signal_fd) {
     const Micros wait = std::min(kWatchdogPatience, daemon::restart_wait(anew.restarts()));
     log::warn("hub.start_failed", "action=try_again wait_s={}", wait.count() / 1'000'000);
-    if (daemon::wait_for_signal(signal_fd, wait)) return kExitFailed;
+    const int signal = daemon::wait_for_signal(signal_fd, wait);
+    if (signal != 0 && signal != SIGHUP) return kExitOk;  // An end; recorders see to theirs.
     log::error("hub.start_failed", "error=\"{}\"", anew.start(anew.restarts() + 1).what);
     return kExitFailed;
 }
@@ -87,6 +89,10 @@ int run(daemon::HubOptions options, config::Config config, const daemon::StartAn
     log::set_program("halfdoord");
     log::set_level(config.hub.log_level);
     ::umask(077);
+    if (!daemon::kernel_can_watch_children()) {
+        fmt::print(stderr, "halfdoord: this kernel is too old: it needs Linux 5.4\n");
+        return kExitFailed;
+    }
     // Policies and keys pass through this memory; camera passwords stay in it. Other programs of
     // the same user, a gate that was taken over among them, cannot look in.
     static_cast<void>(shut_memory());
@@ -141,8 +147,9 @@ int main(int argc, char** argv) {
     for (const config::Problem& problem : read.problems) {
         fmt::print(stderr, "warning: {}\n", to_string(problem));
     }
-    const daemon::StartAnew anew(argv);
-    return run(
-        {.config_path = absolute(path), .libexec_folder = libexec, .restarts = anew.restarts()},
-        std::move(read.config), anew);
+    path = absolute(path);
+    if (!libexec.empty()) libexec = absolute(libexec);
+    const daemon::StartAnew anew({argv[0], "--config=" + path, "--libexec=" + libexec});
+    return run({.config_path = path, .libexec_folder = libexec, .restarts = anew.restarts()},
+               std::move(read.config), anew);
 }

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 #include <linux/close_range.h>
 #include <poll.h>
+#include <sys/signalfd.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -16,9 +17,19 @@ namespace hd::daemon {
 
 namespace {
 constexpr std::string_view kCount = "HALFDOORD_STARTED_ANEW=";
+
+// As exec wants them.
+std::vector<char*> pointers(std::vector<std::string>& texts) {
+    std::vector<char*> out;
+    out.reserve(texts.size() + 1);
+    for (std::string& text : texts) out.push_back(text.data());
+    out.push_back(nullptr);
+    return out;
+}
+
 }  // namespace
 
-StartAnew::StartAnew(char** argv) : argv_(argv) {
+StartAnew::StartAnew(std::vector<std::string> arguments) : arguments_(std::move(arguments)) {
     for (char** entry = environ; *entry != nullptr; ++entry) {
         const std::string_view text(*entry);
         if (!text.starts_with(kCount)) {
@@ -33,13 +44,10 @@ StartAnew::StartAnew(char** argv) : argv_(argv) {
 Error StartAnew::start(unsigned restarts) const {
     std::vector<std::string> texts = environment_;
     texts.push_back(fmt::format("{}{}", kCount, restarts));
-    std::vector<char*> environment;
-    environment.reserve(texts.size() + 1);
-    for (std::string& text : texts) environment.push_back(text.data());
-    environment.push_back(nullptr);
+    std::vector<std::string> arguments = arguments_;
     // RocksDB's and ZeroMQ's descriptors say so themselves; a foreign library might not.
     (void)::syscall(SYS_close_range, 3U, ~0U, CLOSE_RANGE_CLOEXEC);
-    ::execve("/proc/self/exe", argv_, environment.data());
+    ::execve("/proc/self/exe", pointers(arguments).data(), pointers(texts).data());
     return errno_error(errno, "start halfdoord anew");
 }
 
@@ -48,9 +56,12 @@ void reap_forgotten_children() {
     }
 }
 
-bool wait_for_signal(int signal_fd, Micros longest) {
+int wait_for_signal(int signal_fd, Micros longest) {
     pollfd wait{.fd = signal_fd, .events = POLLIN, .revents = 0};
-    return ::poll(&wait, 1, static_cast<int>(longest.count() / 1000)) > 0;
+    signalfd_siginfo info{};
+    if (::poll(&wait, 1, static_cast<int>(longest.count() / 1000)) <= 0) return 0;
+    if (::read(signal_fd, &info, sizeof info) != sizeof info) return 0;
+    return static_cast<int>(info.ssi_signo);
 }
 
 }  // namespace hd::daemon

@@ -12,8 +12,9 @@ namespace hd::daemon {
 
 class StartAnew {
   public:
-    // Copies the environment: call before anything is taken out of it. `argv` must outlive this.
-    explicit StartAnew(char** argv);
+    // Copies the environment: call before anything is taken out of it. Paths among the arguments
+    // are absolute: the present folder may be on the drive that went.
+    explicit StartAnew(std::vector<std::string> arguments);
 
     // How often in a row this program was started by itself; 0: by somebody else.
     unsigned restarts() const { return restarts_; }
@@ -22,14 +23,14 @@ class StartAnew {
     Error start(unsigned restarts) const;
 
   private:
-    char** argv_;
+    std::vector<std::string> arguments_;
     std::vector<std::string> environment_;  // without the count
     unsigned restarts_ = 0;
 };
 
 // Children that ended while nobody watched them, before there are others.
 void reap_forgotten_children();
-// True: a signal is there to be read. False: the time is over.
-bool wait_for_signal(int signal_fd, Micros longest);
+// The number of the signal that came and was read; 0: the time is over.
+int wait_for_signal(int signal_fd, Micros longest);
 
 }  // namespace hd::daemon

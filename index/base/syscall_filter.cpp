@@ -12,6 +12,7 @@
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
@@ -134,8 +135,9 @@ constexpr const char* kDeadly[] = {"execve",
 // heaps, sync files, NVIDIA's, Rockchip's. Not T: typing into a terminal is among them.
 constexpr std::string_view kDeviceKinds = "V|dbH>INGFAvr";
 
-// How much waits, blocking or not, is it a terminal.
-constexpr unsigned kHarmlessRequests[] = {FIONREAD, FIONBIO, TCGETS};
+// How much waits, blocking or not, is it a terminal, the number of a network card (the zone of an
+// IPv6 address).
+constexpr unsigned kHarmlessRequests[] = {FIONREAD, FIONBIO, TCGETS, SIOCGIFINDEX};
 
 struct FilterRelease {
     void operator()(void* filter) const { seccomp_release(filter); }
@@ -220,6 +222,16 @@ void allow_by_argument(Filter& filter, const SyscallRights& rights) {
         filter.allow("ioctl", {masked(1, 0xff00, static_cast<std::uint64_t>(kind) << 8)});
 }
 
+// Without effect where nobody refuses it: to become nobody else.
+bool user_changes_refused() {
+#ifdef SYS_setresuid32
+    constexpr long kCall = SYS_setresuid32;
+#else
+    constexpr long kCall = SYS_setresuid;
+#endif
+    return ::syscall(kCall, -1L, -1L, -1L) != 0 && errno == EPERM;
+}
+
 }  // namespace
 
 Wall restrict_system_calls(const SyscallRights& rights) {
@@ -242,6 +254,10 @@ Wall restrict_system_calls(const SyscallRights& rights) {
 }
 
 Wall restrict_user_changes(unsigned uid) {
+    const std::string words =
+        fmt::format("halfdoord can become user {} (its recorders) and no other", uid);
+    // A filter outlives exec, and there is room for some hundred of them.
+    if (user_changes_refused()) return {"daemon.become", WallState::enforced, words};
     Filter filter(SCMP_ACT_ALLOW);
     constexpr std::uint32_t kNo = SCMP_ACT_ERRNO(EPERM);
     for (const char* name : {"setuid", "setreuid", "setfsuid", "setuid32", "setreuid32"})
@@ -252,8 +268,7 @@ Wall restrict_user_changes(unsigned uid) {
     if (!filter.good())
         return {"daemon.become", WallState::missing,
                 fmt::format("seccomp: {}", ::strerror(filter.error()))};
-    return {"daemon.become", WallState::enforced,
-            fmt::format("halfdoord can become user {} (its recorders) and no other", uid)};
+    return {"daemon.become", WallState::enforced, words};
 }
 
 }  // namespace hd

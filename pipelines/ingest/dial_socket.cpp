@@ -68,9 +68,11 @@ std::optional<Packet> receive_packet(const Fd& control) {
     return out;
 }
 
-// Which files the resolver goes by. Landlock holds on to them, not to their names.
-std::vector<std::uint64_t> name_files() {
+// Which files the resolver goes by, if it is asked at all. Landlock holds on to them, not to their
+// names.
+std::vector<std::uint64_t> name_files(const DialTarget& target) {
     std::vector<std::uint64_t> out;
+    if (is_address(target.host)) return out;
     for (const char* path : {"/etc/hosts", "/etc/resolv.conf", "/etc/nsswitch.conf"}) {
         struct stat facts {};
         if (::stat(path, &facts) != 0) facts = {};
@@ -151,13 +153,13 @@ void serve_dials(const Fd& control, Clock& clock,
         if (aim != nullptr) {
             if (target) return;  // Once: who aims again is not the recorder that we knew.
             target = aim->target;
-            files = name_files();
+            files = name_files(*target);
             const Wall wall = confine(*target);
             if (!send_packet(control, encode(Aimed{wall.state, wall.detail}))) return;
         }
         const auto* dial = std::get_if<Dial>(&*request);
         if (dial == nullptr) continue;
-        if (!target || name_files() != files) return;
+        if (!target || name_files(*target) != files) return;
         const BootTime deadline = clock.boot() + std::chrono::milliseconds(dial->patience_ms);
         // The next packet, or the recorder's end, ends the wait.
         auto connection = connect_to(*target, clock, deadline, control.get());

@@ -4,6 +4,7 @@
 #include <array>
 #include <cerrno>
 
+#include <arpa/inet.h>
 #include <fmt/format.h>
 #include <netdb.h>
 #include <netinet/in.h>
@@ -66,6 +67,12 @@ int connect_one(const addrinfo& address, Micros patience, int wake, Fd& out) {
 }
 
 }  // namespace
+
+bool is_address(const std::string& host) {
+    in6_addr bytes{};
+    return ::inet_pton(AF_INET, host.c_str(), &bytes) == 1 ||
+           ::inet_pton(AF_INET6, host.substr(0, host.find('%')).c_str(), &bytes) == 1;
+}
 
 Result<Fd> connect_to(const DialTarget& target, Clock& clock, BootTime deadline, int wake) {
     HD_ASSIGN(const Addresses all, look_up(target));

@@ -17,6 +17,9 @@ struct DialTarget {
     bool operator==(const DialTarget&) const = default;
 };
 
+// IPv4, or IPv6 with or without a zone; otherwise a name, which a resolver has to look up.
+bool is_address(const std::string& host);
+
 class Dialer {
   public:
     virtual ~Dialer() = default;

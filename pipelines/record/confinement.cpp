@@ -22,8 +22,9 @@ namespace {
 constexpr std::uint64_t kMemoryKept = 256ull << 20;
 constexpr std::uint64_t kMemoryEncoding = 1024ull << 20;
 
-// For the dialer to give up its rights; milliseconds where nothing else runs.
-constexpr Micros kDialerPatience = std::chrono::seconds(5);
+// For the dialer to give up its rights: milliseconds where nothing else runs, but a card may be
+// slow when sixteen recorders start. The hub waits for 30 s.
+constexpr Micros kDialerPatience = std::chrono::seconds(15);
 
 std::string cache_folder() {
     if (const char* cache = std::getenv("XDG_CACHE_HOME"); cache != nullptr) return cache;
@@ -94,12 +95,6 @@ void judge_network(Wall& ports, std::vector<Wall>& walls, const Wall& calls, con
 
 }  // namespace
 
-bool is_address(const std::string& host) {
-    in6_addr bytes{};
-    return ::inet_pton(AF_INET, host.c_str(), &bytes) == 1 ||
-           ::inet_pton(AF_INET6, host.substr(0, host.find('%')).c_str(), &bytes) == 1;
-}
-
 std::vector<std::string> resolver_files() {
     return {"/usr/lib",
             "/usr/lib64",
@@ -128,7 +123,7 @@ Rights rights_of(const link::RecorderSettings& settings, Network network) {
     const std::string journals = join(settings.data_folder, "journal");
     Rights rights;
     const Address address = address_of(settings.url);
-    rights.host_by_name = !is_address(address.host);
+    rights.host_by_name = !ingest::is_address(address.host);
     rights.ports.connect = address.ports;
     if (rights.host_by_name) rights.ports.connect.push_back(53);
     rights.calls.udp = rights.host_by_name || settings.transport == link::RtspTransport::udp;
@@ -186,9 +181,11 @@ bool needs_new_process(const link::RecorderSettings& before, const link::Recorde
         const auto chosen = ingest::choose_reader(s);
         return chosen.ok() ? *chosen : ingest::Reader::lean;
     };
-    // GStreamer scans its plugins, if it has to, by starting a program.
-    return reader(before) != reader(after) || dial_target(before) != dial_target(after) ||
-           !same(rights_of(before), rights_of(after));
+    const auto tls = [](const link::RecorderSettings& s) { return s.url.starts_with("rtsps://"); };
+    // GStreamer scans its plugins, if it has to, by starting a program; certificates are read
+    // before the walls stand.
+    return tls(before) != tls(after) || reader(before) != reader(after) ||
+           dial_target(before) != dial_target(after) || !same(rights_of(before), rights_of(after));
 }
 
 std::optional<FolderIdentity> folder_identity(const link::RecorderSettings& settings) {

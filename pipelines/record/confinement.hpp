@@ -31,8 +31,6 @@ Rights rights_of(const link::RecorderSettings& settings, Network network = Netwo
 // name no host.
 std::optional<ingest::DialTarget> dial_target(const link::RecorderSettings& settings);
 
-// Whether `host` is an address already.
-bool is_address(const std::string& host);
 // What the resolver of host names and what it loads may read.
 std::vector<std::string> resolver_files();
 

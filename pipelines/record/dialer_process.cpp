@@ -39,7 +39,7 @@ Wall confine_dialer(const ingest::DialTarget& target) {
     FileRights files;
     PortRights ports{{static_cast<std::uint16_t>(std::strtoul(target.port.c_str(), nullptr, 10))},
                      {}};
-    const bool by_name = !is_address(target.host);
+    const bool by_name = !ingest::is_address(target.host);
     if (by_name) {
         files.read = resolver_files();
         ports.connect.push_back(53);
@@ -72,6 +72,7 @@ Wall confine_dialer(const ingest::DialTarget& target) {
 void DialerProcess::dismiss() {
     if (!dialer) return;
     dialer.reset();
+    ::kill(pid, SIGKILL);  // It may be what is slow.
     while (::waitpid(pid, nullptr, 0) < 0 && errno == EINTR) continue;
 }
 
