@@ -156,6 +156,16 @@ void end_chain(std::span<GapRecord> chain, const std::optional<journal::Stamp>& 
     if (!chain.empty()) chain.back().end = end;
 }
 
+// A cause that lasted no time has given its place to the next one. Told before it, it would end the
+// gap for whoever asks in between.
+void drop_momentary(std::vector<GapRecord>& gaps, std::size_t chain) {
+    if (gaps.size() < chain + 2) return;
+    const auto momentary = [](const GapRecord& gap) { return gap.end == gap.begin; };
+    gaps.erase(std::remove_if(gaps.begin() + static_cast<std::ptrdiff_t>(chain), gaps.end() - 1,
+                              momentary),
+               gaps.end() - 1);
+}
+
 }  // namespace
 
 Result<JournalPart> read_journal_part(FileSystem& fs, const DataFolders& folders,
@@ -167,6 +177,7 @@ Result<JournalPart> read_journal_part(FileSystem& fs, const DataFolders& folders
     std::size_t chain = 0;                 // that one in part.gaps
     const auto end_gap = [&](const std::optional<journal::Stamp>& end) {
         end_chain(std::span(part.gaps).subspan(chain), end);
+        drop_momentary(part.gaps, chain);
         chain = part.gaps.size();
     };
     const std::string name = to_string(camera) + std::string(kJournalEnding);

@@ -1,6 +1,8 @@
 // check_gaps of index/store/disk_walk.hpp.
 #include <algorithm>
 #include <map>
+#include <set>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -10,10 +12,11 @@
 namespace hd::store {
 namespace {
 
-// As the store would keep them: none reaches into the next one.
+// As the store would keep them.
 std::vector<GapRow> gaps_by_journal(const Store& store, const CameraId& camera,
                                     const JournalPart& whole) {
     std::map<WallTime, GapRow> told;
+    std::set<WallTime> open;
     std::vector<WallTime> dark_ends;  // of gaps that began at nobody knows when
     for (const GapRecord& gap : whole.gaps) {
         const auto end = gap.end ? store.utc_of(*gap.end) : std::nullopt;
@@ -23,22 +26,28 @@ std::vector<GapRow> gaps_by_journal(const Store& store, const CameraId& camera,
     for (const GapRecord& gap : whole.gaps) {
         const auto begin = store.utc_of(gap.begin);
         if (!begin) continue;  // waits for the offset of its boot
-        GapRow& row = told[*begin];
-        row.camera = camera;
-        row.begin = *begin;
-        row.cause = gap.cause;
-        if (!gap.end) continue;
-        const auto dark = std::ranges::lower_bound(dark_ends, *begin);
-        if (const auto end = store.utc_of(*gap.end))
-            row.end = gap_end(gap, *begin, *end);
-        else if (dark != dark_ends.end())
-            row.end = *dark;
+        GapRow row{.camera = camera, .begin = *begin, .end = {}, .cause = gap.cause};
+        if (gap.end) {
+            const auto dark = std::ranges::lower_bound(dark_ends, *begin);
+            if (const auto end = store.utc_of(*gap.end))
+                row.end = gap_end(gap, *begin, *end);
+            else if (dark != dark_ends.end())
+                row.end = *dark;
+        }
+        const auto [there, is_new] = told.try_emplace(*begin, row);
+        if (!is_new) {
+            row = retold(there->second, row);
+            if (row == std::exchange(there->second, row)) continue;
+        }
+        while (!open.empty() && *open.begin() < *begin) {
+            told.at(*open.begin()).end = *begin;
+            open.erase(open.begin());
+        }
+        open.erase(*begin);
+        if (!there->second.end) open.insert(*begin);
     }
     std::vector<GapRow> out;
-    for (const auto& [begin, row] : told) {
-        if (!out.empty()) out.back().end = std::min(out.back().end.value_or(begin), begin);
-        out.push_back(row);
-    }
+    for (const auto& [begin, row] : told) out.push_back(row);
     return out;
 }
 

@@ -109,24 +109,28 @@ Result<PendingClip> decode_pending(ByteView value) {
     return clip;
 }
 
-Bytes encode_gap(const GapRow& gap) {
+Bytes encode_gap(const StoredGap& gap) {
+    const GapRow& row = gap.row;
     ByteWriter out;
     out.u8(kRecordVersion);
-    out.u8(static_cast<std::uint8_t>(gap.cause));
-    out.varint(gap.end ? static_cast<std::uint64_t>(gap.end->us - gap.begin.us) + 1 : 0);
+    out.u8(static_cast<std::uint8_t>(row.cause));
+    out.varint(row.end ? static_cast<std::uint64_t>(row.end->us - row.begin.us) + 1 : 0);
+    if (gap.reach < row.begin) out.varint(static_cast<std::uint64_t>(row.begin.us - gap.reach.us));
     return std::move(out).take();
 }
 
-Result<GapRow> decode_gap(ByteView value, const CameraId& camera, WallTime begin) {
+Result<StoredGap> decode_gap(ByteView value, const CameraId& camera, WallTime begin) {
     ByteReader in(value);
     check_version(in);
     GapRow gap{.camera = camera, .begin = begin};
     gap.cause = read_cause(in);
     const std::uint64_t length = in.varint();
-    if (!in.ok() || begin.us < 0 || begin.us >= kEndTimeUs || length > kEndTimeUs)
+    const std::uint64_t back = in.left() > 0 ? in.varint() : 0;
+    if (!in.ok() || begin.us < 0 || begin.us >= kEndTimeUs || length > kEndTimeUs ||
+        back > static_cast<std::uint64_t>(begin.us))
         return bad("gap: not a row");
     if (length > 0) gap.end = WallTime{begin.us + static_cast<std::int64_t>(length - 1)};
-    return gap;
+    return StoredGap{gap, begin - Micros(static_cast<std::int64_t>(back))};
 }
 
 Bytes encode_gap_record(const GapRecord& gap) {

@@ -41,8 +41,15 @@ Result<void> decode_rows(ByteView value, const CameraId& camera, Hour hour,
 Bytes encode_pending(const PendingClip& clip);
 Result<PendingClip> decode_pending(ByteView value);
 
-Bytes encode_gap(const GapRow& gap);  // begin and camera are in the key
-Result<GapRow> decode_gap(ByteView value, const CameraId& camera, WallTime begin);
+// A gap as it is kept. Where the clock was set back, others that begin before it may reach beyond
+// its begin: the first of them begins at `reach`. There is none: `reach` is its own begin.
+struct StoredGap {
+    GapRow row;
+    WallTime reach;
+    bool operator==(const StoredGap&) const = default;
+};
+Bytes encode_gap(const StoredGap& gap);  // begin and camera are in the key
+Result<StoredGap> decode_gap(ByteView value, const CameraId& camera, WallTime begin);
 Bytes encode_gap_record(const GapRecord& gap);
 Result<GapRecord> decode_gap_record(ByteView value);
 

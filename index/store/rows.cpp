@@ -15,4 +15,12 @@ WallTime gap_end(const GapRecord& gap, WallTime begin, WallTime end) {
     return begin + std::max(Micros(0), gap.end->at - gap.begin.at);
 }
 
+GapRow retold(const GapRow& known, GapRow told) {
+    const bool lasted = known.end && *known.end > known.begin;
+    // By an older part of the journal: what is known stays known.
+    if (lasted && !told.end) told.end = known.end;
+    // A cause that lasted no time takes nothing away.
+    return lasted && told.end == told.begin ? known : told;
+}
+
 }  // namespace hd::store

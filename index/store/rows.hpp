@@ -75,6 +75,9 @@ struct GapRow {
     bool operator==(const GapRow&) const = default;
 };
 
+// What is to be kept of a gap that is told again with the same begin.
+GapRow retold(const GapRow& known, GapRow told);
+
 struct CameraTotals {
     CameraId camera;
     std::uint64_t clips = 0, bytes = 0;                  // in the time index

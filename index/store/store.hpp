@@ -165,8 +165,9 @@ class Store {
     };
     Result<std::vector<Garbage>> garbage(std::uint32_t limit) const;
 
-    // Opens a gap, or closes the one with the same camera and begin (same call, with `end`). A gap
-    // still open when a later one begins is closed there. Synced. The same again changes nothing.
+    // Opens a gap, or closes the one with the same camera and begin (same call, with `end`). In the
+    // order of the journal: a gap that is still open ends where one begins that is told after it.
+    // Gaps may overlap where the clock was set back. Synced. The same again changes nothing.
     Result<void> put_gap(const GapRecord& gap) { return put_gaps({&gap, 1}, Durability::synced); }
     Result<void> put_gaps(std::span<const GapRecord> gaps, Durability durability);
     // Ends the camera's open gap, if there is one.

@@ -1,6 +1,7 @@
-// Gaps: stored so that those of one camera never overlap. A gap ends where the next one begins, if
-// not before; so whichever order they come in, the result is the same, and the only gap that can
-// reach into a window from before is the last one that begins before it.
+// Gaps, by their begin. In the order of life those of one camera never overlap; in UTC they do
+// where the clock was set back. So that a query need not look at all that began before its window,
+// each knows the begin of the first that reaches beyond its own (StoredGap): nearly always none
+// does. A gap that is open ends where one begins that is told afterwards.
 #include <algorithm>
 #include <tuple>
 
@@ -9,6 +10,9 @@
 #include "index/store/store_impl.hpp"
 
 namespace hd::store {
+namespace {
+constexpr WallTime kNever{INT64_MAX};
+}
 
 std::optional<WallTime> Store::Impl::resolve(const journal::Stamp& stamp) const {
     WallTime t = stamp.utc;
@@ -22,45 +26,76 @@ std::optional<WallTime> Store::Impl::resolve(const journal::Stamp& stamp) const 
     return t;
 }
 
-Result<std::optional<GapRow>> Store::Impl::gap_at(rocksdb::Iterator& it,
-                                                  const CameraId& camera) const {
+Result<std::optional<StoredGap>> Store::Impl::gap_at(rocksdb::Iterator& it,
+                                                     const CameraId& camera) const {
     if (!it.Valid()) {
         if (!it.status().ok()) return fail(it.status(), "read a gap");
-        return std::optional<GapRow>();
+        return std::optional<StoredGap>();
     }
     const std::string_view key = text_of(it.key());
     const auto parsed = parse_camera_key(key, 8);
     if (!parsed || key[0] != static_cast<char>(Tag::gap) || parsed->camera != camera)
-        return std::optional<GapRow>();
-    HD_ASSIGN(GapRow gap, noted(decode_gap(bytes_of(it.value()), camera,
-                                           {static_cast<std::int64_t>(parsed->number)})));
-    return std::optional<GapRow>(gap);
+        return std::optional<StoredGap>();
+    HD_ASSIGN(StoredGap gap, noted(decode_gap(bytes_of(it.value()), camera,
+                                              {static_cast<std::int64_t>(parsed->number)})));
+    return std::optional<StoredGap>(gap);
+}
+
+// At the first gap that may reach `at` from before, or else the first that begins there or later.
+Result<void> Store::Impl::seek_reaching(rocksdb::Iterator& it, const CameraId& camera,
+                                        WallTime at) const {
+    const Key key = gap_key(camera, at);
+    it.SeekForPrev(slice(key.view()));
+    HD_ASSIGN(const auto before, gap_at(it, camera));
+    if (!before)
+        it.Seek(slice(key.view()));
+    else if (before->reach < before->row.begin)
+        it.Seek(slice(gap_key(camera, before->reach).view()));
+    return {};
 }
 
 Result<bool> Store::Impl::write_gap(GapRow gap, Edit& edit) {
     auto it = iterate({});
-    const Key key = gap_key(gap.camera, gap.begin);
-    it->Seek(slice(key.view()));
-    HD_ASSIGN(auto there, gap_at(*it, gap.camera));
-    if (there && there->begin == gap.begin) {
-        // Told again by an older part of the journal: what is known stays known.
-        if (!gap.end) gap.end = there->end;
+    HD_TRY(seek_reaching(*it, gap.camera, gap.begin));
+    std::vector<GapRow> over;                   // that reach beyond the place, in order
+    WallTime until = gap.end.value_or(kNever);  // what begins there no change of ours reaches
+    const auto put = [&](const GapRow& row) {
+        const WallTime reach = over.empty() ? row.begin : over.front().begin;
+        const Bytes bytes = encode_gap({row, reach});
+        edit.batch().Put(slice(gap_key(row.camera, row.begin).view()), slice(bytes));
+    };
+    HD_ASSIGN(auto at, gap_at(*it, gap.camera));
+    std::vector<StoredGap> open;
+    while (at && at->row.begin < gap.begin) {
+        if (!at->row.end)
+            open.push_back(*at);
+        else if (*at->row.end > gap.begin)
+            over.push_back(at->row);
         it->Next();
-        HD_ASSIGN(const auto next, gap_at(*it, gap.camera));
-        if (next) gap.end = std::min(gap.end.value_or(next->begin), next->begin);
-        if (*there == gap) return false;
-    } else {
-        if (there) gap.end = std::min(gap.end.value_or(there->begin), there->begin);
-        it->SeekForPrev(slice(key.view()));
-        HD_ASSIGN(auto before, gap_at(*it, gap.camera));
-        if (before && (!before->end || *before->end > gap.begin)) {
-            before->end = gap.begin;
-            const Bytes bytes = encode_gap(*before);
-            edit.batch().Put(slice(gap_key(before->camera, before->begin).view()), slice(bytes));
-        }
+        HD_ASSIGN(at, gap_at(*it, gap.camera));
     }
-    const Bytes bytes = encode_gap(gap);
-    edit.batch().Put(slice(key.view()), slice(bytes));
+    if (at && at->row.begin == gap.begin) {
+        gap = retold(at->row, gap);
+        if (at->row == gap) return false;
+        until = std::max(gap.end.value_or(kNever), at->row.end.value_or(kNever));
+        it->Next();
+        HD_ASSIGN(at, gap_at(*it, gap.camera));
+    }
+    for (StoredGap& before : open) {
+        before.row.end = gap.begin;
+        const Bytes bytes = encode_gap(before);
+        edit.batch().Put(slice(gap_key(gap.camera, before.row.begin).view()), slice(bytes));
+        until = kNever;
+    }
+    put(gap);
+    over.push_back(gap);
+    while (at && at->row.begin < until) {
+        std::erase_if(over, [&](const GapRow& o) { return o.end && *o.end <= at->row.begin; });
+        if (at->reach != (over.empty() ? at->row.begin : over.front().begin)) put(at->row);
+        over.push_back(at->row);
+        it->Next();
+        HD_ASSIGN(at, gap_at(*it, gap.camera));
+    }
     return true;
 }
 
@@ -94,10 +129,8 @@ Result<void> Store::close_gap(const CameraId& camera, const journal::Stamp& end)
                        }));
     if (bad) return *bad;
     if (!open) {
-        auto it = impl_->iterate({});
-        it->SeekForPrev(slice(gap_key(camera, {INT64_MAX}).view()));
-        HD_ASSIGN(const auto last, impl_->gap_at(*it, camera));
-        if (!last || last->end) return {};
+        HD_ASSIGN(const auto last, impl_->open_row(camera));
+        if (!last) return {};
         open = GapRecord{.camera = camera, .cause = last->cause};
         open->begin.utc = last->begin;
         open->begin.at.us = last->begin.us;  // only to name it apart while its end is pending
@@ -108,13 +141,20 @@ Result<void> Store::close_gap(const CameraId& camera, const journal::Stamp& end)
     return changed ? impl_->sync_log("sync gap") : Result<void>();
 }
 
+Result<std::optional<GapRow>> Store::Impl::open_row(const CameraId& camera) const {
+    std::optional<GapRow> open;
+    auto it = iterate({});
+    HD_TRY(seek_reaching(*it, camera, kNever));
+    for (;; it->Next()) {
+        HD_ASSIGN(const auto gap, gap_at(*it, camera));
+        if (!gap) return open;
+        if (!gap->row.end) open = gap->row;
+    }
+}
+
 Result<std::optional<GapRow>> Store::open_gap(const CameraId& camera) const {
     const std::shared_lock db_lock(impl_->db_mutex);
-    auto it = impl_->iterate({});
-    it->SeekForPrev(slice(gap_key(camera, {INT64_MAX}).view()));
-    HD_ASSIGN(auto last, impl_->gap_at(*it, camera));
-    if (last && last->end) last.reset();
-    return last;
+    return impl_->open_row(camera);
 }
 
 Result<void> Store::drop_gaps(const CameraId& camera) {
@@ -146,11 +186,11 @@ Result<GapAnswer> Store::gaps(const GapQuery& query) const {
     rocksdb::ManagedSnapshot snapshot(impl_->db.get());
     for (const auto& [id, state] : impl_->states_of(query.cameras)) {
         std::uint32_t taken = 0;
-        HD_TRY(impl_->scan_gaps(id, query.window, query.window.begin, snapshot.snapshot(),
-                                [&](const GapRow& gap) {
-                                    answer.gaps.push_back(gap);
-                                    return ++taken <= query.limit;
-                                }));
+        HD_TRY(impl_->scan_gaps(
+            id, query.window, query.window.begin, snapshot.snapshot(), [&](const GapRow& gap) {
+                answer.gaps.push_back(gap);
+                return gap.begin <= query.window.begin || ++taken <= query.limit;
+            }));
     }
     std::vector<GapRow>& gaps = answer.gaps;
     std::sort(gaps.begin(), gaps.end(), [](const GapRow& a, const GapRow& b) {
@@ -178,17 +218,15 @@ Result<void> Store::Impl::scan_gaps(const CameraId& camera, TimeSpan window, Wal
     rocksdb::ReadOptions read;
     read.snapshot = snapshot;
     auto it = iterate(read);
-    const Key start = gap_key(camera, std::max(WallTime{0}, std::max(from, window.begin)));
-    it->SeekForPrev(slice(start.view()));
-    HD_ASSIGN(const auto before, gap_at(*it, camera));
-    if (!before) it->Seek(slice(start.view()));
+    HD_TRY(seek_reaching(*it, camera, std::max(WallTime{0}, std::max(from, window.begin))));
     for (;; it->Next()) {
         HD_ASSIGN(const auto gap, gap_at(*it, camera));
-        if (!gap || gap->begin >= window.end) return {};
+        if (!gap || gap->row.begin >= window.end) return {};
+        const GapRow& row = gap->row;
         // Of zero length: in the window if its instant is.
-        const bool in = !gap->end || *gap->end > window.begin ||
-                        (*gap->end == gap->begin && gap->begin >= window.begin);
-        if (in && !visit(*gap)) return {};
+        const bool in = !row.end || *row.end > window.begin ||
+                        (*row.end == row.begin && row.begin >= window.begin);
+        if (in && !visit(row)) return {};
     }
 }
 

@@ -120,7 +120,9 @@ struct Store::Impl {
 
     // store_gaps.cpp. Writers hold write_mutex.
     std::optional<WallTime> resolve(const journal::Stamp& stamp) const;
-    Result<std::optional<GapRow>> gap_at(rocksdb::Iterator& it, const CameraId& camera) const;
+    Result<std::optional<StoredGap>> gap_at(rocksdb::Iterator& it, const CameraId& camera) const;
+    Result<void> seek_reaching(rocksdb::Iterator& it, const CameraId& camera, WallTime at) const;
+    Result<std::optional<GapRow>> open_row(const CameraId& camera) const;
     Result<bool> write_gap(GapRow gap, Edit& edit);
     // store_gap_records.cpp. Those whose begin or end has no UTC; of one camera, or of all.
     Result<std::vector<GapRecord>> waiting_gaps(const CameraId* camera) const;
@@ -128,8 +130,8 @@ struct Store::Impl {
     Result<bool> put_gap_record(const GapRecord& gap);
     Result<bool> end_dark_gaps(const CameraId& camera);
     Result<void> place_pending_gaps();
-    // store_gaps.cpp. Those in the window that begin at or after `from`, and the one before;
-    // ascending by begin.
+    // store_gaps.cpp. Those in the window that begin at or after `from` or reach there; ascending
+    // by begin.
     Result<void> scan_gaps(const CameraId& camera, TimeSpan window, WallTime from,
                            const rocksdb::Snapshot* snapshot,
                            const std::function<bool(const GapRow&)>& visit) const;

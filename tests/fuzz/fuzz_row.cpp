@@ -45,7 +45,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
             break;
         case 2:
             if (const auto gap = decode_gap(in, camera, {1'795'183'200'000'000}); gap.ok())
-                HD_CHECK(decode_gap(encode_gap(*gap), camera, gap->begin).value() == *gap);
+                HD_CHECK(decode_gap(encode_gap(*gap), camera, gap->row.begin).value() == *gap);
             break;
         case 3:
             if (const auto gap = decode_gap_record(in); gap.ok())

@@ -129,9 +129,19 @@ class Model {
         pending_gaps_.erase(key);
         if (!begin || (gap.end && !end)) pending_gaps_.emplace(key, gap);
         if (!begin) return;
-        auto& told = gaps_[{gap.camera, *begin}];
-        told.second = gap.cause;
-        if (end) told.first = end;
+        const auto key_of_row = std::pair(gap.camera, *begin);
+        store::GapRow told{gap.camera, *begin, end, gap.cause};
+        if (const auto there = gaps_.find(key_of_row); there != gaps_.end()) {
+            const store::GapRow& known = there->second;
+            const bool lasted = known.end && *known.end != *begin;
+            if (lasted && end == begin) return;
+            if (lasted && !end) told.end = known.end;
+            if (told == known) return;
+        }
+        for (auto& [place, other] : gaps_)
+            if (place.first == gap.camera && place.second < *begin && !other.end)
+                other.end = *begin;
+        gaps_.insert_or_assign(key_of_row, told);
     }
     void drop_gaps(const CameraId& camera) {
         std::erase_if(gaps_, [&](const auto& g) { return g.first.first == camera; });
@@ -144,12 +154,8 @@ class Model {
     }
     std::vector<store::GapRow> gaps_of(const CameraId& camera) const {
         std::vector<store::GapRow> out;
-        for (const auto& [key, told] : gaps_) {
-            if (key.first != camera) continue;
-            if (!out.empty() && (!out.back().end || *out.back().end > key.second))
-                out.back().end = key.second;
-            out.push_back({camera, key.second, told.first, told.second});
-        }
+        for (const auto& [key, gap] : gaps_)
+            if (key.first == camera) out.push_back(gap);
         return out;
     }
 
@@ -201,8 +207,7 @@ class Model {
     std::vector<clip::ClipSummary> clips_, garbage_;  // finished; marked for deletion
     std::vector<store::ClipRow> open_;
     std::map<BootId, Micros> boots_;
-    std::map<std::pair<CameraId, WallTime>, std::pair<std::optional<WallTime>, journal::GapCause>>
-        gaps_;  // as told
+    std::map<std::pair<CameraId, WallTime>, store::GapRow> gaps_;
     std::map<std::tuple<CameraId, BootId, std::int64_t>, store::GapRecord> pending_gaps_;
     mutable std::vector<store::ClipRow> rows_;
     mutable bool dirty_ = false;

@@ -232,12 +232,13 @@ class Run {
     void close_gap() {
         const CameraId camera = some_camera();
         if (model_.has_open_pending_gap(camera)) return;
-        const auto gaps = model_.gaps_of(camera);
+        auto gaps = model_.gaps_of(camera);
+        while (!gaps.empty() && gaps.back().end) gaps.pop_back();
         const journal::Stamp end{.at = {1},
                                  .utc = kEpoch + Micros(below(6 * 3600 * kSecond)),
                                  .quality = ClockQuality::synchronised};
         REQUIRE(index_->close_gap(camera, end).ok());
-        if (gaps.empty() || gaps.back().end) return;
+        if (gaps.empty()) return;
         GapRecord record{.camera = camera, .end = end, .cause = gaps.back().cause};
         record.begin = {.at = {gaps.back().begin.us},
                         .utc = gaps.back().begin,

@@ -259,7 +259,7 @@ TEST_SUITE("index/store/open") {
         CHECK(seen_gaps == 20);
     }
 
-    TEST_CASE("an open gap ends where the next one begins, in whichever order they are told") {
+    TEST_CASE("an open gap ends where one begins that is told later, and nowhere else") {
         const auto stamp = [](std::int64_t s) {
             return journal::Stamp{.boot = {},
                                   .at = {s},
@@ -279,8 +279,9 @@ TEST_SUITE("index/store/open") {
             const auto answer = index->window(query);
             REQUIRE(answer->gaps.size() == 1);
             CHECK(answer->gaps[0].begin == stamp(10).utc);
-            CHECK(answer->gaps[0].end == stamp(20).utc);
-            CHECK(!index->open_gap(camera_number(0))->has_value());
+            // Told first the other lies in its future: the clock was set back.
+            CHECK(answer->gaps[0].end == (first_a ? std::optional(stamp(20).utc) : std::nullopt));
+            CHECK(index->open_gap(camera_number(0))->has_value() == !first_a);
             CHECK(index->cameras().size() == 1);
         }
     }

@@ -113,6 +113,77 @@ TEST_SUITE("index/store/time") {
         CHECK(hub.check(CheckLevel::presence).empty());
     }
 
+    TEST_CASE("where the clock was set back gaps overlap, and each is found all through") {
+        Hub hub;
+        const auto began = [&](std::int64_t at, std::int64_t utc, GapCause cause) {
+            hub.journal_record(0, GapBegan{stamp(1, at, utc), cause, ""});
+            follow(hub);
+        };
+        const auto ended = [&](std::int64_t at, std::int64_t utc) {
+            hub.journal_record(0, GapEnded{stamp(1, at, utc)});
+            follow(hub);
+        };
+        const auto causes = [&](std::int64_t from, std::int64_t to) {
+            std::vector<GapCause> out;
+            GapQuery query{.window = {after(from), after(to)}, .limit = 1};
+            for (;;) {
+                const auto page = hub.index->gaps(query);
+                REQUIRE(page.ok());
+                for (const GapRow& gap : page->gaps)
+                    if (gap.begin >= query.window.begin || query.window.begin == after(from))
+                        out.push_back(gap.cause);
+                if (!page->until) break;
+                query.window.begin = *page->until;
+            }
+            WindowQuery both{.window = {after(from), after(to)}, .limit = 1};
+            both.with_gaps = true;
+            std::vector<GapCause> paged;
+            do {
+                const auto page = hub.index->window(both);
+                REQUIRE(page.ok());
+                for (const GapRow& gap : page->gaps) paged.push_back(gap.cause);
+                both.cursor = page->next_cursor;
+            } while (!both.cursor.empty());
+            CHECK(paged == out);
+            return out;
+        };
+        began(100, 3000, GapCause::stalled);
+        ended(1900, 4800);
+        began(1950, 4850, GapCause::closed);
+        ended(1960, 4860);
+        // An hour back: another inside of the first one's time, a third before all of them.
+        began(2000, 3600, GapCause::refused);
+        REQUIRE(hub.index->open_gap(camera_number(0))->has_value());
+        CHECK(hub.index->open_gap(camera_number(0))->value().begin == after(3600));
+        ended(2100, 3700);
+        CHECK_FALSE(hub.index->open_gap(camera_number(0))->has_value());
+        CHECK(causes(4000, 4700) == std::vector{GapCause::stalled});
+        CHECK(causes(3650, 3700) == std::vector{GapCause::stalled, GapCause::refused});
+        CHECK(causes(4700, 4855) == std::vector{GapCause::stalled, GapCause::closed});
+        CHECK(causes(4800, 4850).empty());
+        began(2200, 2900, GapCause::unreachable);
+        CHECK(hub.index->open_gap(camera_number(0))->value().begin == after(2900));
+        CHECK(causes(4820, 4830) == std::vector{GapCause::unreachable});
+        CHECK(causes(9000, 9001) == std::vector{GapCause::unreachable});
+        check_rebuilt(hub);
+        ended(2800, 3500);
+        CHECK(causes(3550, 3560) == std::vector{GapCause::stalled});
+        CHECK(causes(4820, 4830).empty());
+        check_rebuilt(hub);
+    }
+
+    TEST_CASE("a cause that lasted no time takes nothing from the one that goes on") {
+        Hub hub;
+        hub.journal_record(0, GapBegan{stamp(1, 100, 100), GapCause::stalled, ""});
+        follow(hub);
+        hub.journal_record(0, GapBegan{stamp(1, 100, 100), GapCause::disabled, ""});
+        auto gaps = follow(hub);
+        REQUIRE(gaps.size() == 1);
+        CHECK(gaps[0].cause == GapCause::disabled);
+        CHECK_FALSE(gaps[0].end.has_value());
+        check_rebuilt(hub);
+    }
+
     TEST_CASE("check tells clips of another hub, and repair leaves them alone") {
         Hub hub;
         HubId own, other;
