@@ -67,8 +67,7 @@ bool DriveWatch::takes_files() const {
 }
 
 DriveWatch::Sight DriveWatch::look(BootTime now, bool index_failed) {
-    away_ = !is_ours();
-    if (away_) return hub_in(*fs_, data_folder_) ? Sight::foreign : Sight::away;
+    if (!is_ours()) return hub_in(*fs_, data_folder_) ? Sight::foreign : Sight::away;
     if (!moved() && !index_failed) return Sight::well;
     if (!takes_files()) return Sight::failing;
     if (now - opened_ < restart_wait(restarts_)) return Sight::resting;

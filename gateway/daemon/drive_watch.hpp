@@ -44,7 +44,6 @@ class DriveWatch {
 
     // Now, not when it was last looked at: may this hub's recorders write there? Any thread.
     bool is_ours() const;
-    bool away() const { return away_; }
     bool restart_wanted() const { return wanted_; }
     // Another folder than the one that was opened: sockets and locks in it are not ours. Now, too.
     bool moved() const { return folder() != first_; }
@@ -65,7 +64,7 @@ class DriveWatch {
     const unsigned restarts_;
     const std::optional<Folder> first_;
     const std::optional<HubId> hub_;
-    std::atomic<bool> away_{false}, wanted_{false};
+    std::atomic<bool> wanted_{false};
 };
 
 std::string_view to_string(DriveWatch::Sight sight);

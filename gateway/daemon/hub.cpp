@@ -105,7 +105,8 @@ Result<void> Hub::open_parts() {
                                                     .holds = holds_,
                                                     .events = events_,
                                                     .inbox = inbox_,
-                                                    .gate = gate_watch_}));
+                                                    .gate = gate_watch_,
+                                                    .drive = drive_}));
     events_.set_wake([rpc = rpc_.get()] { rpc->wake(); });
     HD_ASSIGN(const auto recorder_user, find_recorder_user(hub.recorder_user));
     // Once it may start programs as that user it may be nobody else: not root, whatever happens.
@@ -237,7 +238,7 @@ void Hub::look_at_health(BootTime now) {
     }
     if (now < next_health_) return;
     next_health_ = now + kHealthPeriod;
-    if (drive_.away()) return;  // What is there now is nobody's disk.
+    if (drive_.moved()) return;  // What is there now is not this process's to fill.
     const auto looked = free_bytes_of(first_config_.hub.data_folder);
     if (!looked) return;
     const std::uint64_t free = *looked;

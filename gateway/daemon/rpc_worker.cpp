@@ -21,6 +21,14 @@ constexpr Micros kTidyPeriod = 1s;
 // Events published between two looks at the sockets.
 constexpr int kEventsPerTurn = 256;
 
+// What these confirm is on the disk. A first `gate.fetch` writes down that nothing can be recalled.
+bool writes(std::string_view verb) {
+    constexpr std::string_view kWritingVerbs[] = {
+        "grant.begin", "grant.put", "grant.commit", "grant.abort", "policy.apply", "hold",
+        "unhold",      "check",     "reindex",      "gate.ask",    "gate.fetch"};
+    return std::ranges::find(kWritingVerbs, verb) != std::end(kWritingVerbs);
+}
+
 std::string new_run() { return to_string(random_run_id()); }
 
 wire::EndpointSettings ipc_endpoint(const config::Config& config, std::string name, wire::Role role,
@@ -267,13 +275,27 @@ void RpcWorker::deliver(wire::Incoming&& incoming) {
         return;
     }
     incoming.frames.clear();  // The request has its own copy.
-    VerbResult done = dispatch(incoming, *request);
+    VerbResult done = answer(incoming, *request);
     if (!done) {
         server_->reply(incoming.peer, wire::encode_error(correlation, done.error()));
         return;
     }
     server_->reply(incoming.peer,
                    wire::encode_reply(correlation, done->json, std::move(done->binary)));
+}
+
+VerbResult RpcWorker::answer(const wire::Incoming& incoming, const wire::Request& request) {
+    if (!writes(request.verb)) return dispatch(incoming, request);
+    if (wiring_.drive.moved()) {
+        return Error{ErrorCode::unavailable,
+                     "the hub's drive is away; nothing was written; try again when it is back"};
+    }
+    VerbResult done = dispatch(incoming, request);
+    if (wiring_.drive.moved()) {
+        return Error{ErrorCode::unavailable,
+                     "the hub's drive went away meanwhile; look what was written when it is back"};
+    }
+    return done;
 }
 
 VerbResult RpcWorker::dispatch(const wire::Incoming& incoming, const wire::Request& request) {

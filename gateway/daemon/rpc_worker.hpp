@@ -9,6 +9,7 @@
 #include <stop_token>
 
 #include "gateway/config/config.hpp"
+#include "gateway/daemon/drive_watch.hpp"
 #include "gateway/daemon/grant_desk.hpp"
 #include "gateway/daemon/header_desk.hpp"
 #include "gateway/daemon/hold_desk.hpp"
@@ -45,6 +46,7 @@ class RpcWorker {
         EventOutbox& events;
         IndexInbox& inbox;
         GateWatch& gate;
+        const DriveWatch& drive;
     };
     // Reads hub, policy, requests and releases; self-tests ZAP and binds every endpoint. Any
     // failure is an error and the program ends: nothing is served half open.
@@ -56,6 +58,9 @@ class RpcWorker {
 
   private:
     void deliver(wire::Incoming&& incoming);
+    // The wall before the disk: what is written while the hub's drive is away is lost with the next
+    // start, so that it may not be confirmed to anybody.
+    VerbResult answer(const wire::Incoming& incoming, const wire::Request& request);
     VerbResult dispatch(const wire::Incoming& incoming, const wire::Request& request);
     VerbResult dispatch_shared(wire::Role role, const wire::Request& request);
     VerbResult dispatch_owner(const wire::Request& request);

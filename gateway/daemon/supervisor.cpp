@@ -105,9 +105,10 @@ void Supervisor::offer(IndexTask&& task) {
 
 Supervisor::Camera& Supervisor::camera_of(const CameraPlan& plan) {
     auto& slot = cameras_[plan.camera];
-    if (slot) return *slot;
-    slot = std::make_unique<Camera>(
-        Camera{.plan = plan, .seat = CameraSeat(limits_, wiring_.clock.boot())});
+    if (!slot)
+        slot = std::make_unique<Camera>(
+            Camera{.plan = plan, .seat = CameraSeat(limits_, wiring_.clock.boot())});
+    if (slot->keeper || !may_write_journals()) return *slot;
     auto keeper = JournalKeeper::open(
         wiring_.fs, join(places_.data_folder, "journal/" + to_string(plan.camera) + ".log"),
         plan.camera);
@@ -144,7 +145,7 @@ void Supervisor::take_plan(Camera& camera, const CameraPlan& plan) {
     camera.plan = plan;
     camera.own_network = false;
     const journal::Stamp now = clock_keeper_.now();
-    if (camera.keeper && plan.enabled) {
+    if (camera.keeper && plan.enabled && may_write_journals()) {
         if (auto wrote = camera.keeper->configured(now, plan.name); !wrote) {
             log::warn("journal.write_failed", "camera={} error=\"{}\"", to_string(plan.camera),
                       wrote.error().what);
@@ -185,17 +186,15 @@ void Supervisor::set_state(Camera& camera, std::string_view state, std::string_v
 
 // No recorder of this camera runs: whatever its journal lacks about that is written down.
 void Supervisor::end_video(Camera& camera, const std::string& detail) {
-    if (!camera.keeper) return;
+    if (!camera.keeper || !may_write_journals()) return;
     const journal::Stamp now = clock_keeper_.now();
     const bool disabled = !camera.plan.enabled;
     Result<void> wrote = camera.keeper->catch_up();
     if (wrote) {
         const auto newest = newest_video(wiring_.fs, join(places_.data_folder, "clips"),
                                          camera.plan.camera, camera.keeper->word(), now);
-        const auto otherwise =
-            wiring_.drive.moved() ? journal::GapCause::disk_error : journal::GapCause::restart;
         wrote = camera.keeper->video_ended(
-            newest, disabled ? journal::GapCause::disabled : otherwise, detail);
+            newest, disabled ? journal::GapCause::disabled : journal::GapCause::restart, detail);
     }
     if (wrote && disabled) wrote = camera.keeper->disabled(now);
     if (!wrote)
@@ -365,6 +364,7 @@ void Supervisor::tick_encoders() {
 void Supervisor::look_at_clock(BootTime now) {
     if (now < next_clock_look_) return;
     next_clock_look_ = now + kClockLookPeriod;
+    if (!may_write_journals()) return;
     auto change = clock_keeper_.look();
     if (!change) {
         log::warn("clock.log_failed", "error=\"{}\"", change.error().what);

@@ -96,6 +96,8 @@ class Supervisor {
     void look_at_clock(BootTime now);
     void end_video(Camera& camera, const std::string& detail);
     void tell_gaps(Camera& camera);
+    // No while the drive is away: the process that is started when it is back does it.
+    bool may_write_journals() const { return !wiring_.drive.moved(); }
     void set_state(Camera& camera, std::string_view state, std::string_view detail);
     void offer(IndexTask&& task);
     void take_plan(Camera& camera, const CameraPlan& plan);
