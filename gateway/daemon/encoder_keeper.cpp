@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include <fmt/format.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/stat.h>
 
@@ -21,6 +22,8 @@ constexpr Micros kProbeDeadline = std::chrono::seconds(60);
 constexpr Micros kProbeAgain = std::chrono::minutes(1);
 // Rests end without anybody saying so.
 constexpr Micros kLookPeriod = std::chrono::seconds(10);
+// From SIGKILL until it is gone; in the hands of a driver it may stay for longer.
+constexpr int kKillWaitMs = 5'000;
 constexpr std::string_view kPrefix = "encoders-";
 
 }  // namespace
@@ -100,6 +103,16 @@ void EncoderKeeper::probe() {
         return;
     }
     probe_failed(handle.error().what);
+}
+
+void EncoderKeeper::end_probe() {
+    if (!probing_) return;
+    log::info("encoder.probe_killed", "pid={} why=\"halfdoord ends\"", probing_->pid());
+    probing_->signal(SIGKILL);
+    pollfd wait{.fd = probing_->fd(), .events = POLLIN, .revents = 0};
+    (void)::poll(&wait, 1, kKillWaitMs);
+    (void)probing_->reap();
+    probing_.reset();
 }
 
 void EncoderKeeper::probe_failed(const std::string& what) {

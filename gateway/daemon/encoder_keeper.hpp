@@ -35,6 +35,10 @@ class EncoderKeeper {
     void tick(const std::vector<CameraId>& order,
               const std::function<bool(const CameraId&, const link::EncoderGrant&)>& tell);
 
+    // Before this process ends: the next one does not know its probe, would begin another at the
+    // same encoder, and would never kill one that hangs. Call no tick() after it.
+    void end_probe();
+
   private:
     struct Need {
         std::string name;

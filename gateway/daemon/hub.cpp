@@ -335,6 +335,7 @@ HubEnd Hub::run(int signal_fd) {
         apply_plans();
         loop_once(signal_fd);
     }
+    supervisor_->end_probe();
     stop_threads();
     log::info("hub.stopped", "how={}",
               end == HubEnd::failed ? "failed"

@@ -65,6 +65,8 @@ class Supervisor {
     void begin_stop();
     bool stopped() const;
     std::size_t live_recorders() const;
+    // Before this process ends, by whatever way. Call no step() after it.
+    void end_probe() { encoders_.end_probe(); }
 
   private:
     struct Camera;

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include <doctest/doctest.h>
+#include <signal.h>
 #include <sys/stat.h>
 
 #include "gateway/daemon/encoder_keeper.hpp"
@@ -122,6 +123,25 @@ TEST_SUITE("gateway/daemon/encoder_keeper") {
         CHECK(desk.told[0].second.elements == both);
         CHECK(desk.runs() == 2);
         CHECK(desk.board.encoders()->refused_cameras == 0);
+    }
+
+    TEST_CASE("a probe that hangs does not outlive its daemon") {
+        Desk desk;
+        desk.write(desk.folder.path("probe"),
+                   "#!/bin/sh\ncd \"${0%/*}\" || exit 1\necho $$ > pid.new && mv pid.new pid\n"
+                   "exec sleep 600\n");
+        desk.report(wish(1, 1280, 720, ""));
+        desk.tick(desk.keeper);
+        pid_t probe = 0;
+        const BootTime until = system_clock().boot() + 10s;
+        while (!(std::ifstream(desk.folder.path("pid")) >> probe) && system_clock().boot() < until)
+            system_clock().sleep_until(system_clock().boot() + 5ms);
+        REQUIRE(probe > 0);
+        desk.keeper.end_probe();
+        const bool gone = ::kill(probe, 0) != 0;  // and reaped
+        CHECK(gone);
+        if (!gone) ::kill(probe, SIGKILL);
+        desk.keeper.end_probe();  // Nothing to do.
     }
 
     TEST_CASE("a share is taken back when another camera's grows, and told once") {
