@@ -172,7 +172,6 @@ Result<JournalPart> read_journal_part(FileSystem& fs, const DataFolders& folders
                                       const CameraId& camera, std::uint64_t from,
                                       Findings& findings) {
     JournalPart part;
-    part.whole_until = part.resume_from = from;
     std::optional<std::uint64_t> open_at;  // the first GapBegan of the gap that is open
     std::size_t chain = 0;                 // that one in part.gaps
     const auto end_gap = [&](const std::optional<journal::Stamp>& end) {
@@ -182,6 +181,9 @@ Result<JournalPart> read_journal_part(FileSystem& fs, const DataFolders& folders
     };
     const std::string name = to_string(camera) + std::string(kJournalEnding);
     const std::string path = join(folders.journal, name);
+    // Shorter than what was read of it: a power cut took records that were never durable.
+    if (const auto size = fs.size(path); size.ok() && *size < from) from = 0;
+    part.whole_until = part.resume_from = from;
     if (!fs.exists(path)) return part;
     const auto visit = [&](const journal::Record& record, std::uint64_t offset) {
         const auto decoded = journal::decode_camera_record(record);

@@ -184,6 +184,28 @@ TEST_SUITE("index/store/time") {
         check_rebuilt(hub);
     }
 
+    TEST_CASE("a journal whose end the power took is read from its start again") {
+        Hub hub;
+        const std::string path = join(hub.folders.journal, to_string(camera_number(0)) + ".log");
+        const auto told = [&](std::int64_t at) {
+            hub.journal_record(0, GapBegan{stamp(1, at, at), GapCause::stalled, ""});
+            hub.journal_record(0, GapEnded{stamp(1, at + 10, at + 10)});
+        };
+        told(100);
+        const auto durable = hub.fs.size(path);
+        REQUIRE(durable.ok());
+        told(200);
+        told(300);
+        REQUIRE(follow(hub).size() == 3);
+        REQUIRE(hub.fs.truncate(path, *durable).ok());
+        told(400);
+        REQUIRE(follow_journal(*hub.index, hub.fs, hub.folders, camera_number(0)).ok());
+        const auto gaps = hub.everything().gaps;
+        REQUIRE(gaps.size() == 4);  // what it no longer tells only the index knows
+        CHECK(gaps[3].begin == after(400));
+        CHECK(gaps[3].end == after(410));
+    }
+
     TEST_CASE("check tells clips of another hub, and repair leaves them alone") {
         Hub hub;
         HubId own, other;
