@@ -18,8 +18,9 @@ constexpr std::uint64_t kLeastFreeBytes = 2ull << 20;
 // Free bytes of the folder's file system for our user.
 Result<std::uint64_t> free_bytes_of(const std::string& folder);
 
-// Before the index is opened: gives up the ballast if the disk is full. exhausted, with what to do,
-// if that was not enough; an unknown disk is taken for one with space.
+// Before the index is opened, and before clips are marked for deletion: gives up the ballast if the
+// disk is full. exhausted, with what to do, if that was not enough; an unknown disk is taken for
+// one with space.
 Result<void> make_room(const std::string& data_folder);
 
 // Now and then: lays the ballast down again if `reserve_bytes` stay free beside it.

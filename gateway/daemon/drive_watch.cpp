@@ -5,6 +5,7 @@
 
 #include <sys/stat.h>
 
+#include "gateway/daemon/ballast.hpp"
 #include "gateway/ledger/hub_folder.hpp"
 
 namespace hd::daemon {
@@ -61,6 +62,9 @@ bool DriveWatch::is_ours() const {
 }
 
 bool DriveWatch::takes_files() const {
+    // With less the next start could not open the index.
+    if (const auto free = free_bytes_of(data_folder_); !free || *free < kLeastFreeBytes)
+        return false;
     const std::string probe = join(data_folder_, "halfdoord.probe");
     const bool taken = write_file_atomic(probe, Bytes(512), 0600).ok();
     return fs_->remove(probe).ok() && taken;

@@ -1,6 +1,7 @@
 // The retention half of IndexWorker: asks the planner, marks, sweeps, tells.
 #include <sys/statvfs.h>
 
+#include "gateway/daemon/ballast.hpp"
 #include "gateway/daemon/event_fields.hpp"
 #include "gateway/daemon/index_worker.hpp"
 #include "index/base/log.hpp"
@@ -70,6 +71,9 @@ std::string_view word_of(store::DeleteReason why) {
 
 void IndexWorker::retention_pass() {
     if (!limits_) return;
+    // On a full disk nothing could be marked, so that nothing would ever go. What it lacks it says
+    // at the start; here `disk_low` does.
+    make_room(places_.data_folder).ignore();
     store::RetentionInput input;
     input.reserve_bytes = limits_->reserve_bytes;
     struct statvfs disk {};

@@ -247,8 +247,9 @@ void IndexWorker::background_step() {
     if (rebuild_) step_rebuild();
     if (check_) step_check();
     if (!rebuild_ && !check_) crew_.reset();
-    if (drive_sight_ != DriveWatch::Sight::well) {
-        // Nothing can be marked, and what another folder holds is not known here.
+    if (wiring_.drive.moved()) {
+        // What another folder holds is not known here. A failing disk is no reason: that files go
+        // makes the room in which it may be well again.
     } else if (now >= next_retention_) {
         next_retention_ = now + kRetentionPeriod;
         retention_pass();

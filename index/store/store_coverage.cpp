@@ -143,7 +143,7 @@ Result<void> Store::Impl::keep_days(
     }
     const Bytes bytes = encode_camera_state(next);
     batch.Put(slice(camera_key(camera).view()), slice(bytes));
-    if (resume_needed) return {};  // The answer needs no disk that takes writes.
+    if (failed) return {};  // The answer needs no disk that takes writes.
     if (const auto s = db->Write({}, &batch); !s.ok()) {
         (void)write_failed(s, "keep coverage");
         return {};

@@ -63,8 +63,7 @@ struct Store::Impl {
     mutable std::mutex write_mutex;  // 2; coverage that a reader derived is kept by a write
     // The hour that was last written of each camera, decoded: the next clip is nearly always in it.
     mutable std::map<CameraId, std::pair<Hour, HourRows>> tail;  // by write_mutex
-    mutable bool resume_needed = false;                          // by write_mutex; a write failed
-    // A write failed for another reason than a full disk: nothing is written from then on.
+    // A write failed: nothing is written from then on.
     mutable std::atomic<bool> failed{false};
 
     mutable std::mutex state_mutex;                   // 3

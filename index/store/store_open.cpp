@@ -56,17 +56,13 @@ std::string without_slash(std::string folder) {
 Store::Impl::~Impl() {
     static std::array<std::atomic<rocksdb::DB*>, 16> left_behind{};  // known to the leak checker
     static std::atomic<unsigned> next{0};
-    if (resume_needed) left_behind[next++ % left_behind.size()] = db.release();
+    if (failed) left_behind[next++ % left_behind.size()] = db.release();
 }
 
 Result<void> Store::Impl::may_write() {
     if (failed)
         return Error{ErrorCode::unavailable,
                      "index: a write failed, it must be opened anew by another process"};
-    if (!resume_needed) return {};
-    // A full disk stops RocksDB until it is told that there is space again.
-    if (const auto s = db->Resume(); !s.ok()) return write_failed(s, "resume");
-    resume_needed = false;
     return {};
 }
 
@@ -78,10 +74,10 @@ Result<void> Store::Impl::sync_log(std::string_view what) {
 
 Error Store::Impl::write_failed(const rocksdb::Status& status, std::string_view what) const {
     Error error = fail(status, what);
-    resume_needed = true;
-    // After anything but a full disk the file must not be touched again (another assertion), and
-    // fsync must not be asked twice: what it failed to write once it forgets.
-    if (error.code != ErrorCode::exhausted) failed = true;
+    // The file must not be touched again (another assertion), and fsync must not be asked twice:
+    // what it failed to write once it forgets. Nor after a full disk: RocksDB says that it is well
+    // again when there is space, and may write on behind the very record that failed.
+    failed = true;
     tail.clear();
     return error;
 }
