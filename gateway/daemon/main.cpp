@@ -149,7 +149,9 @@ int main(int argc, char** argv) {
     }
     path = absolute(path);
     if (!libexec.empty()) libexec = absolute(libexec);
-    const daemon::StartAnew anew({argv[0], "--config=" + path, "--libexec=" + libexec});
+    std::vector<std::string> arguments{argv[0], "--config=" + path};
+    if (!libexec.empty()) arguments.push_back("--libexec=" + libexec);
+    const daemon::StartAnew anew(std::move(arguments));
     return run({.config_path = path, .libexec_folder = libexec, .restarts = anew.restarts()},
                std::move(read.config), anew);
 }
