@@ -34,12 +34,13 @@ std::string encode_cursor(const PagePlace& place, const WindowQuery& query) {
     out.u8(place.is_clip ? 1 : 0);
     out.i64(place.name_time.us);
     out.u32(place.run.value);
-    return to_base64(out.view(), Padding::without);
+    // Hex, of what gateway/wire lets in as a cursor (wire::read_cursor); base64 is not.
+    return to_hex(out.view());
 }
 
 Result<PagePlace> decode_cursor(const WindowQuery& query) {
     const Error bad{ErrorCode::invalid, "cursor: must be the next cursor of a page of this query"};
-    const auto bytes = from_base64(query.cursor, Padding::without);
+    const auto bytes = from_hex(query.cursor);
     if (!bytes.ok()) return bad;
     ByteReader in(*bytes);
     const std::uint8_t version = in.u8();

@@ -159,6 +159,21 @@ std::string TestHub::closed_clips(TimeSpan window) {
         .json;
 }
 
+std::size_t TestHub::clips_one_by_one(TimeSpan window) {
+    std::size_t clips = 0;
+    std::string cursor;
+    do {
+        const auto page = ask(
+            "clips", fmt::format(R"({{"from":"{}","to":"{}","limit":1{}}})",
+                                 to_rfc3339(window.begin), to_rfc3339(window.end),
+                                 cursor.empty() ? "" : fmt::format(R"(,"cursor":"{}")", cursor)));
+        REQUIRE_MESSAGE(!page.error, (page.error ? page.error->what : ""));
+        clips += page.body.array_or_empty("clips").size();
+        cursor = page.body.text_or("cursor", "");
+    } while (!cursor.empty());
+    return clips;
+}
+
 std::size_t TestHub::clips_closed() {
     const WallTime now = system_clock().wall();
     const auto reply = ask("clips", fmt::format(R"({{"from":"{}","to":"{}","limit":5000}})",

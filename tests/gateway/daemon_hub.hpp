@@ -48,6 +48,8 @@ class TestHub {
 
     // Text of the closed clips of the last hour, as the hub answers, byte for byte.
     std::string closed_clips(TimeSpan window);
+    // How many clips of the window come in pages of one each, from cursor to cursor.
+    std::size_t clips_one_by_one(TimeSpan window);
     std::size_t clips_closed();  // rows in the last hour
     wire::Json status();
     std::string camera_state(const std::string& name);

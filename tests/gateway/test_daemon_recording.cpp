@@ -356,6 +356,7 @@ TEST_SUITE("gateway/daemon/recording") {
         const TimeSpan past{ago, system_clock().wall() - std::chrono::seconds(3)};
         const std::string before = hub.closed_clips(past);
         const std::size_t closed = hub.clips_closed();
+        CHECK(hub.clips_one_by_one({ago, system_clock().wall()}) >= 4);
         const std::string log = hub.log_text();  // with the rebuild of the first start
         (void)hub.ask("reindex");
         CHECK(hub.wait_for(

@@ -331,6 +331,8 @@ class Run {
             REQUIRE(page->clips == clips);
             REQUIRE(page->gaps == gaps);
             REQUIRE(page->next_cursor.empty() == !more);
+            // What gateway/wire lets in as a cursor.
+            REQUIRE(page->next_cursor.find_first_not_of("0123456789abcdef") == std::string::npos);
             if (!more) return;
             after = items.back().place;
             query.cursor = page->next_cursor;
