@@ -7,7 +7,7 @@ One replay process serves N cameras (1280x720@25 H.264, about 2 Mbit/s, GOP 50, 
 cameras, at the same time and for the same span, run: a hub with N recorders (sealed, hashed, synced, indexed), N ffmpeg
 (-rtsp_transport tcp -c copy -f segment), N gst-launch rtspsrc ! fakesink. CPU is utime + stime of each process over the span,
 after a warm-up; memory is PSS at the end; the daemon's own CPU is listed apart. --both-readers adds a second hub whose
-recorders use rtsp_reader = "gstreamer", in the same run. Where there is `perf`, ten more seconds say where the recorders' time
+recorders use rtsp_reader = "gstreamer", in the same run. Where there is `perf`, thirty more seconds say where the recorders' time
 goes; sealing and hashing are libsodium and libcrypto.
 """
 import argparse
@@ -71,7 +71,7 @@ class Group:
 def where_time_goes(pids, folder):
     """Share of the recorders' samples per library, in percent; none without perf."""
     data = folder / "perf.data"
-    record = ["perf", "record", "-q", "-F", "999", "-o", data, "-p", ",".join(map(str, pids)), "--", "sleep", "10"]
+    record = ["perf", "record", "-q", "-F", "4999", "-o", data, "-p", ",".join(map(str, pids)), "--", "sleep", "30"]
     if not shutil.which("perf") or subprocess.run(record, capture_output=True, check=False).returncode != 0:
         return None
     table = subprocess.run(["perf", "report", "-q", "-i", data, "--sort", "dso", "--stdio"], capture_output=True, text=True,
