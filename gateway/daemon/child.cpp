@@ -40,14 +40,6 @@ std::vector<std::string> clean_environment(const ChildPlan& plan) {
     return out;
 }
 
-std::vector<char*> pointers(std::vector<std::string>& texts) {
-    std::vector<char*> out;
-    out.reserve(texts.size() + 1);
-    for (std::string& text : texts) out.push_back(text.data());
-    out.push_back(nullptr);
-    return out;
-}
-
 // Between fork and exec of a program with threads only system calls are safe: no memory is taken,
 // no lock. False with errno set.
 bool become(const ChildUser& user) {
@@ -82,11 +74,19 @@ bool become(const ChildUser& user) {
 
 }  // namespace
 
+std::vector<char*> exec_texts(std::vector<std::string>& texts) {
+    std::vector<char*> out;
+    out.reserve(texts.size() + 1);
+    for (std::string& text : texts) out.push_back(text.data());
+    out.push_back(nullptr);
+    return out;
+}
+
 Result<pid_t> start_child(const ChildPlan& plan) {
     std::vector<std::string> arguments{plan.program};
     arguments.insert(arguments.end(), plan.args.begin(), plan.args.end());
     std::vector<std::string> environment = clean_environment(plan);
-    const std::vector<char*> argv = pointers(arguments), envp = pointers(environment);
+    const std::vector<char*> argv = exec_texts(arguments), envp = exec_texts(environment);
     // Closes when the program runs; until then it may bring an errno.
     std::array<int, 2> ends{};
     if (::pipe2(ends.data(), O_CLOEXEC) != 0) return errno_error(errno, "start " + plan.program);

@@ -31,6 +31,9 @@ struct ChildPlan {
 // open.
 Result<pid_t> start_child(const ChildPlan& plan);
 
+// As exec wants them: each text, then a null. Valid as long as `texts` is.
+std::vector<char*> exec_texts(std::vector<std::string>& texts);
+
 // What reap() says of a program that ended by itself.
 std::string exit_words(int code);
 

@@ -11,21 +11,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "gateway/daemon/child.hpp"
 #include "index/base/files.hpp"
 
 namespace hd::daemon {
 
 namespace {
 constexpr std::string_view kCount = "HALFDOORD_STARTED_ANEW=";
-
-// As exec wants them.
-std::vector<char*> pointers(std::vector<std::string>& texts) {
-    std::vector<char*> out;
-    out.reserve(texts.size() + 1);
-    for (std::string& text : texts) out.push_back(text.data());
-    out.push_back(nullptr);
-    return out;
-}
 
 }  // namespace
 
@@ -47,7 +39,7 @@ Error StartAnew::start(unsigned restarts) const {
     std::vector<std::string> arguments = arguments_;
     // RocksDB's and ZeroMQ's descriptors say so themselves; a foreign library might not.
     (void)::syscall(SYS_close_range, 3U, ~0U, CLOSE_RANGE_CLOEXEC);
-    ::execve("/proc/self/exe", pointers(arguments).data(), pointers(texts).data());
+    ::execve("/proc/self/exe", exec_texts(arguments).data(), exec_texts(texts).data());
     return errno_error(errno, "start halfdoord anew");
 }
 
