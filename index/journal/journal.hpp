@@ -35,8 +35,9 @@ class Writer {
     // "clock", "request"): a file of another kind is refused. `fs` must outlive the writer.
     static Result<Writer> open(FileSystem& fs, const std::string& path, std::string_view kind);
     // Not durable until sync(). Room for a few records is kept behind the end where the file system
-    // can, so that a full disk takes them. After a failure the next record goes to the file opened anew: the
-    // old descriptor may be that of a drive that is gone, and what it failed to sync is lost.
+    // can, so that a full disk takes them. After a failure the next record goes to the file opened
+    // anew: the old descriptor may be that of a drive that is gone, and what it failed to sync is
+    // lost.
     Result<void> append(const Record& record);
     Result<void> sync();
     std::uint64_t size() const { return file_->size(); }
