@@ -268,7 +268,13 @@ class FrameTimes:
     def __init__(self, programs, hub, clips, folder, rate):
         self.first, self.begin, self.rate = [], [], rate
         for clip in clips:
-            files = hub_case.opened(hub, [clip], folder / "one.mp4")
+            try:
+                files = hub_case.opened(hub, [clip], folder / "one.mp4")
+            except hubkit.CliError as error:
+                # A fault took the key frames: it goes on from the clip before, and is counted with it.
+                if "no key picture" not in str(error):
+                    raise
+                continue
             count = hub_case.count_frames(programs, files)
             for file in files:
                 pathlib.Path(file).unlink(missing_ok=True)
