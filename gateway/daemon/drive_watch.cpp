@@ -54,13 +54,6 @@ std::optional<DriveWatch::Folder> DriveWatch::folder() const {
     return Folder{facts.st_dev, facts.st_ino};
 }
 
-bool DriveWatch::is_ours() const {
-    if (!moved()) return true;
-    // A hub that was started before its drive was there had none, and takes the first one.
-    const auto hub = hub_in(*fs_, data_folder_);
-    return hub && (!hub_ || hub == hub_);
-}
-
 bool DriveWatch::takes_files() const {
     // With less the next start could not open the index.
     if (const auto free = free_bytes_of(data_folder_); !free || *free < kLeastFreeBytes)
@@ -71,8 +64,14 @@ bool DriveWatch::takes_files() const {
 }
 
 DriveWatch::Sight DriveWatch::look(BootTime now, bool index_failed) {
-    if (!is_ours()) return hub_in(*fs_, data_folder_) ? Sight::foreign : Sight::away;
-    if (!moved() && !index_failed) return Sight::well;
+    if (moved()) {
+        const auto hub = hub_in(*fs_, data_folder_);
+        if (!hub) return Sight::away;
+        // A hub that was started before its drive was there had none, and takes the first one.
+        if (hub_ && hub != hub_) return Sight::foreign;
+    } else if (!index_failed) {
+        return Sight::well;
+    }
     if (!takes_files()) return Sight::failing;
     if (now - opened_ < restart_wait(restarts_)) return Sight::resting;
     wanted_ = true;

@@ -42,10 +42,9 @@ class DriveWatch {
     // block as long as the drive does.
     Sight look(BootTime now, bool index_failed);
 
-    // Now, not when it was last looked at: may this hub's recorders write there? Any thread.
-    bool is_ours() const;
     bool restart_wanted() const { return wanted_; }
-    // Another folder than the one that was opened: sockets and locks in it are not ours. Now, too.
+    // Another folder than the one that was opened: nothing is written into it, sockets and locks in
+    // it are not ours. Now, not when it was last looked at.
     bool moved() const { return folder() != first_; }
     unsigned restarts_after(BootTime now) const { return next_restarts(restarts_, now - opened_); }
 

@@ -15,8 +15,8 @@
 #include "index/base/files.hpp"
 
 namespace hd::daemon {
-
 namespace {
+
 constexpr std::string_view kCount = "HALFDOORD_STARTED_ANEW=";
 
 }  // namespace

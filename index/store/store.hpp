@@ -131,8 +131,8 @@ class Store {
 
     // True after any read or write found the store's own bytes wrong.
     bool damaged() const;
-    // True after a write failed for another reason than a full disk: every later write fails too,
-    // and only another process can open the index again (index/store/store_open.cpp says why).
+    // True after a write failed, on a full disk too: every later write fails, and only another
+    // process can open the index again (index/store/store_open.cpp says why).
     // Readers go on with what RocksDB can read.
     bool failed() const;
     // Moves the store aside like open() and goes on with an empty one, under the same object.

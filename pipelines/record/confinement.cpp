@@ -48,6 +48,11 @@ bool may_encode(const link::RecorderSettings& settings) {
     return settings.encode != link::EncodeMode::camera && settings.reader != link::RtspReader::lean;
 }
 
+bool speaks_tls(const link::RecorderSettings& settings) {
+    const auto url = ingest::parse_rtsp_url(settings.url);
+    return url && url->tls;
+}
+
 struct Address {
     std::string host;
     std::vector<std::uint16_t> ports;
@@ -181,10 +186,9 @@ bool needs_new_process(const link::RecorderSettings& before, const link::Recorde
         const auto chosen = ingest::choose_reader(s);
         return chosen.ok() ? *chosen : ingest::Reader::lean;
     };
-    const auto tls = [](const link::RecorderSettings& s) { return s.url.starts_with("rtsps://"); };
     // GStreamer scans its plugins, if it has to, by starting a program; certificates are read
     // before the walls stand.
-    return tls(before) != tls(after) || reader(before) != reader(after) ||
+    return speaks_tls(before) != speaks_tls(after) || reader(before) != reader(after) ||
            dial_target(before) != dial_target(after) || !same(rights_of(before), rights_of(after));
 }
 
@@ -210,7 +214,7 @@ Result<std::vector<Wall>> confine(const link::RecorderSettings& settings, Dialer
     if (auto journal = fs.open_append(rights.files.write.front()); !journal) return journal.error();
 
     // OpenSSL's configuration, and the authorities' certificates, may be anywhere (SSL_CERT_FILE).
-    if (settings.url.starts_with("rtsps://"))
+    if (speaks_tls(settings))
         if (auto ready = ingest::init_tls(); !ready)
             log::warn("tls.not_ready", "error=\"{}\"", ready.error().what);
     // GLib's sockets ask the desktop's settings for a proxy; there is none for cameras.

@@ -22,7 +22,6 @@ class GapBook {
     GapBook(FileSystem& fs, std::string journal_path) : fs_(&fs), path_(std::move(journal_path)) {}
 
     // Any other record of the camera: written and synced, or lost with an error.
-    Result<void> need_folder();
     Result<void> write(const journal::CameraRecord& record);
 
     // Video ended at `edge`; nobody knew before `seen`. If a gap is open already it goes on, under
@@ -53,6 +52,7 @@ class GapBook {
     void put(const journal::CameraRecord& record);
     void put_open(const journal::Stamp& when, journal::GapCause cause, const std::string& detail);
     void apply(const journal::CameraRecord& record);
+    Result<void> need_folder();
     Result<void> read_others();
 
     FileSystem* fs_;

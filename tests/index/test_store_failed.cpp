@@ -1,12 +1,11 @@
 // A store whose disk takes no more writes, for another reason than that it is full: nothing
 // asserts, what was synced is there for the next process.
 #include <csignal>
-#include <filesystem>
 
 #include <doctest/doctest.h>
 #include <sys/resource.h>
 
-#include "tests/index/store_model.hpp"
+#include "tests/index/store_left.hpp"
 
 using namespace hd;
 using namespace hd::test;
@@ -35,10 +34,6 @@ class FileLimit {
     void (*old_action_)(int) = SIG_DFL;
 };
 
-clip::ClipSummary nth_clip(int n) {
-    return make_clip(0, kEpoch + Micros(n * 60 * kSecond), Micros(60 * kSecond));
-}
-
 }  // namespace
 
 TEST_SUITE("index/store/failed") {
@@ -55,10 +50,7 @@ TEST_SUITE("index/store/failed") {
                 while (store.put_clip(nth_clip(kept)).ok()) REQUIRE(++kept < 10'000);
             }
             REQUIRE(kept > 10);
-            CHECK(store.failed());
-            // The disk is well again, and still: RocksDB would assert.
-            CHECK(store.put_clip(nth_clip(kept)).error().code == ErrorCode::unavailable);
-            CHECK(store.sync().error().code == ErrorCode::unavailable);
+            check_left_alone(store, kept);
             CHECK(store.start_over(kEpoch).error().code == ErrorCode::unavailable);
             CHECK(!store
                        .put_gaps(std::vector<GapRecord>{{.camera = nth_clip(0).camera}},
@@ -71,13 +63,6 @@ TEST_SUITE("index/store/failed") {
             CHECK(answer->clips.size() == static_cast<std::size_t>(kept));
             CHECK(store.coverage({.window = all, .bucket = Bucket::hour}).ok());
         }
-        // The lock is this process's until it ends; another process finds the files as this copy.
-        std::filesystem::copy(dir.path("index"), dir.path("again"));
-        auto again = Store::open(dir.path("again"), {}, kEpoch, report);
-        REQUIRE(again.ok());
-        CHECK(report.moved_aside.empty());
-        CHECK((*again)->totals(nth_clip(0).camera).clips == static_cast<std::uint64_t>(kept));
-        CHECK((*again)->put_clip(nth_clip(kept)).ok());
-        CHECK(!(*again)->failed());
+        check_next_process(dir.path("index"), dir.path("again"), kept);
     }
 }

@@ -1,5 +1,4 @@
 // A store on a disk that is really full: nothing asserts, then or when there is space again.
-#include <filesystem>
 #include <fstream>
 #include <string>
 
@@ -7,7 +6,7 @@
 #include <sys/mount.h>
 #include <sys/statvfs.h>
 
-#include "tests/index/store_model.hpp"
+#include "tests/index/store_left.hpp"
 
 using namespace hd;
 using namespace hd::test;
@@ -42,10 +41,6 @@ class SmallDisk {
     bool mounted_ = false;
 };
 
-clip::ClipSummary nth_clip(int n) {
-    return make_clip(0, kEpoch + Micros(n * 60 * kSecond), Micros(60 * kSecond));
-}
-
 }  // namespace
 
 TEST_SUITE("index/store/full") {
@@ -64,15 +59,7 @@ TEST_SUITE("index/store/full") {
         while (store.put_clip(nth_clip(kept)).ok()) REQUIRE(++kept < 200'000);
         CHECK(store.failed());
         disk.empty();
-        // There is space again, and still: RocksDB would assert.
-        CHECK(store.put_clip(nth_clip(kept)).error().code == ErrorCode::unavailable);
-        CHECK(store.sync().error().code == ErrorCode::unavailable);
-        // The lock is this process's until it ends; another process finds the files as this copy.
-        std::filesystem::copy(disk.path("index"), disk.path("again"));
-        auto again = Store::open(disk.path("again"), {}, kEpoch, report);
-        REQUIRE(again.ok());
-        CHECK(report.moved_aside.empty());
-        CHECK((*again)->totals(nth_clip(0).camera).clips == static_cast<std::uint64_t>(kept));
-        CHECK((*again)->put_clip(nth_clip(kept)).ok());
+        check_left_alone(store, kept);
+        check_next_process(disk.path("index"), disk.path("again"), kept);
     }
 }

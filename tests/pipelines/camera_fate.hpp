@@ -15,6 +15,12 @@ struct Fate {
     std::function<void()> look = [] {};  // after each thing that happened
 };
 
+// From 1 to `usual`, or what HALFDOOR_SEEDS=<first>,<count> says: the long form.
+struct Seeds {
+    std::uint64_t first, count;
+};
+Seeds seeds_to_live(std::uint64_t usual);
+
 // Forty strokes of fate with up to 45 s between them, then a minute without and an orderly end.
 void live_through(CameraDays& days, const Fate& fate);
 

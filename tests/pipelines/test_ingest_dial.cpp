@@ -1,6 +1,4 @@
 #include <array>
-#include <cstdlib>
-#include <filesystem>
 #include <fstream>
 #include <thread>
 #include <vector>
@@ -17,6 +15,7 @@
 #include <unistd.h>
 
 #include "pipelines/ingest/dial_socket.hpp"
+#include "tests/support/temp_folder.hpp"
 
 using namespace hd;
 using namespace hd::ingest;
@@ -229,15 +228,12 @@ int follow_an_address(const std::string& hosts) {
 }  // namespace
 
 TEST_CASE("a camera whose name leads elsewhere from now on is followed") {
-    std::string folder = std::filesystem::temp_directory_path() / "hd-dial-XXXXXX";
-    REQUIRE(::mkdtemp(folder.data()) != nullptr);
-    const std::string hosts = folder + "/hosts";
+    const hd::test::TempFolder folder;
+    const std::string hosts = folder.path("hosts");
     const pid_t pid = ::fork();
     if (pid == 0) ::_exit(follow_an_address(hosts));
     int status = 0;
     REQUIRE(::waitpid(pid, &status, 0) == pid);
-    for (const std::string& path : {hosts, hosts + ".new"}) ::unlink(path.c_str());
-    ::rmdir(folder.c_str());
     REQUIRE(WIFEXITED(status));
     if (WEXITSTATUS(status) == 77)
         MESSAGE("not tested: this system lets nobody have an /etc/hosts of its own");

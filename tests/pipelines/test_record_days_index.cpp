@@ -172,14 +172,8 @@ void judge(std::uint64_t seed, bool clock_steps) {
 
 TEST_SUITE_BEGIN("pipelines/record/days");
 
-// HALFDOOR_SEEDS=<first>,<count> for the long form.
 TEST_CASE("random histories tile in the index's answers too, followed or read anew") {
-    std::uint64_t first = 1, count = 5;
-    if (const char* text = std::getenv("HALFDOOR_SEEDS")) {
-        first = std::strtoull(text, nullptr, 10);
-        if (const char* comma = std::strchr(text, ','))
-            count = std::strtoull(comma + 1, nullptr, 10);
-    }
+    const auto [first, count] = seeds_to_live(5);
     for (std::uint64_t seed = first; seed < first + count; ++seed) judge(seed, seed % 2 == 0);
 }
 
