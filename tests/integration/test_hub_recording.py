@@ -1,6 +1,6 @@
 #!/usr/bin/python3
-"""One hub through its bad days: real cameras over RTSP, kill -9 of a recorder, kill -9 of halfdoord, an orderly
-stop, a lost index. Counts every frame. The steps are one story and run in the order of their numbers."""
+"""One hub through its bad days: eight cameras over RTSP that freeze once, kill -9 of a recorder, kill -9 and upgrade of
+halfdoord, an orderly stop, a lost index. Counts every frame. The steps are one story and run in the order of their numbers."""
 import datetime
 import os
 import shutil
@@ -14,7 +14,10 @@ import hubkit
 from hub_case import cameras_of, rfc3339, utc
 
 # Small pictures: what counts is frames. The second one has B-frames.
-CAMERAS = "h264:320x180@15:gop=15,h264:320x240@10:gop=10:bframes=2,h265:320x180@10:gop=10"
+CAMERAS = ",".join(["h264:320x180@15:gop=15", "h264:320x240@10:gop=10:bframes=2", "h265:320x180@10:gop=10"] +
+                   [f"h264:{16 * n}x64@10:gop=10" for n in range(5, 10)])
+# All cameras' program stops for 2 s; what was due comes late, and nothing is lost.
+FREEZE = ("--fault", "1,freeze,12,2")
 
 
 class Recording(unittest.TestCase):
@@ -22,7 +25,7 @@ class Recording(unittest.TestCase):
     def setUpClass(cls):
         folder = hub_case.temp_folder(cls)
         cls.folder, cls.programs = folder, hubkit.Programs()
-        cls.hub = cls.enterClassContext(hub_case.RunningHub(cls.programs, folder, CAMERAS)).hub
+        cls.hub = cls.enterClassContext(hub_case.RunningHub(cls.programs, folder, CAMERAS, replay_options=FREEZE)).hub
         cls.ids = sorted(cameras_of(cls.hub))
         cls.begin = hub_case.now()
         cls.names = {c: facts["name"] for c, facts in cameras_of(cls.hub).items()}
@@ -110,10 +113,17 @@ class Recording(unittest.TestCase):
         self.assertEqual(len(gaps), 1, gaps)
         self.assertLess(utc(gaps[0]["end"]) - utc(gaps[0]["begin"]), datetime.timedelta(seconds=5))
 
-    def test_3_kill_of_halfdoord_loses_no_frame(self):
+    def test_3_kill_and_upgrade_of_halfdoord_lose_no_frame(self):
         pids = self.hub.recorder_pids()
+        self.assertEqual(len(pids), 8)
         self.hub.daemon.kill()
         time.sleep(6)  # a clip of each camera ends without a daemon
+        self.assertEqual(self.hub.recorder_pids(), pids)
+        self.hub.start()
+        self.assertEqual(self.hub.recorder_pids(), pids)
+        # What an upgrade does: the daemon alone ends, in order.
+        self.hub.daemon.child.send_signal(signal.SIGUSR2)
+        self.assertEqual(self.hub.daemon.child.wait(20), 0)
         self.assertEqual(self.hub.recorder_pids(), pids)
         self.hub.start()
         self.assertEqual(self.hub.recorder_pids(), pids)
@@ -127,6 +137,7 @@ class Recording(unittest.TestCase):
         self.assertEqual(done.stdout.strip(), "")
 
     def test_5_no_frame_was_lost_but_those_of_the_killed_recorder(self):
+        self.assertIn("fault freeze", (self.folder / "replay.log").read_text())
         for camera in self.ids:
             clips = self.hub.clip_files(camera)
             with self.subTest(camera=self.names[camera]):
