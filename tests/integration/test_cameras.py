@@ -27,6 +27,8 @@ FILES = {
     "fishtank_360p_hevc_aac.mp4": "AAC, 48000 Hz",
     "axis_ceiling_1080p_signed.h264": "",
 }
+SIGNED = "axis_ceiling_1080p_signed.h264"  # the camera signs its pictures in SEI units
+COUNTER = b"HALFDOORFRAMECNT"  # the SEI unit that halfdoor-replay adds
 SECONDS = 25
 UDP_ONLY = {"h264dvr_setup_audio", "h264dvr_setup_video", "luckfox_rkipc_setup_udp"}
 
@@ -36,6 +38,17 @@ def decode_errors(file):
                           text=True, check=False)
     # ffmpeg's null muxer counts in frames of a constant rate; what it says about times is not about the decoder.
     return [line for line in done.stderr.splitlines() if not re.search(r"\[null @|Last message repeated", line)]
+
+
+def signed_units(stream):
+    """The NAL units of H.264 that a signature covers or is in: slices and SEI."""
+    units = (u.rstrip(b"\0") for u in stream.split(b"\0\0\1"))
+    return {u for u in units if u and u[0] & 31 in (1, 5, 6) and COUNTER not in u}
+
+
+def annexb(file):
+    return subprocess.run(["ffmpeg", "-v", "error", "-i", file, "-map", "0:v", "-c", "copy", "-bsf:v", "h264_mp4toannexb",
+                           "-f", "h264", "-"], capture_output=True, check=True).stdout
 
 
 @unittest.skipUnless(all((FOOTAGE / f).exists() for f in FILES), f"no footage in {FOOTAGE} (set HALFDOOR_FOOTAGE)")
@@ -71,6 +84,8 @@ class Footage(unittest.TestCase):
         self.assertEqual(count["counted"], count["packets"])
         self.assertGreater(count["packets"], 8 * (SECONDS - 5))
         self.assertEqual(errors, [])
+        if SIGNED.startswith(outcome.name):
+            self.assertEqual(signed_units(b"".join(map(annexb, files))), signed_units((FOOTAGE / SIGNED).read_bytes()))
         sound = next(words for file, words in FILES.items() if file.startswith(outcome.name))
         if reader == "lean":  # Only it takes sound.
             self.assertEqual(outcome.audio, sound or "the camera offers none")
