@@ -15,16 +15,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define HD_SANITIZER 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define HD_SANITIZER 1
-#endif
-#endif
-#ifndef HD_SANITIZER
-#define HD_SANITIZER 0
-#endif
+#include "index/base/sanitizer.hpp"
 
 #if HD_SANITIZER
 // LeakSanitizer looks through /proc and ptrace, which a confined process may not.
@@ -34,8 +25,6 @@ extern "C" int __lsan_is_turned_off() { return prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 
 
 namespace hd {
 namespace {
-
-constexpr bool kSanitizer = HD_SANITIZER == 1;
 
 // What the C++ runtime, glibc, our rooms, GLib, GStreamer and libzmq live on. Names that an
 // architecture does not have are passed over.

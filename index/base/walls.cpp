@@ -11,6 +11,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "index/base/sanitizer.hpp"
+
 namespace hd {
 namespace {
 
@@ -99,6 +101,8 @@ void close_inherited_files() {
 }
 
 Wall limit_memory(std::uint64_t bytes) {
+    if (kSanitizer)
+        return {"memory_limit", WallState::missing, "a build with sanitizers takes terabytes"};
     const rlimit limit{bytes, bytes};
     if (::setrlimit(RLIMIT_DATA, &limit) != 0)
         return {"memory_limit", WallState::missing, why("RLIMIT_DATA")};
