@@ -24,7 +24,7 @@ constexpr unsigned kUsualWidth = 1920, kUsualHeight = 1080, kUsualRate = 30;
 
 const char* before_feed(std::string_view encoding) {
     if (encoding == "JPEG") return "rtpjpegdepay";
-    return encoding == "H265" ? "rtph265depay ! h265parse" : "rtph264depay ! h264parse";
+    return encoding == "H265" ? "h265parse" : "h264parse";
 }
 
 const char* decoder(std::string_view encoding) {

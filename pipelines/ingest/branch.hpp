@@ -26,7 +26,8 @@ std::string keep_branch(std::string_view rtp_encoding);
 unsigned encoded_rate(const link::RecorderSettings& settings);
 
 // Decodes and encodes again with `element` (pipelines/ingest/encoder_lines.hpp), within the limits
-// of the settings. invalid: an encoder that we do not know.
+// of the settings: from access units of H.264 or H.265, or from RTP packets of JPEG, to the
+// appsink. invalid: an encoder that we do not know.
 Result<std::string> encode_branch(std::string_view rtp_encoding, std::string_view element,
                                   const link::RecorderSettings& settings);
 

@@ -10,9 +10,6 @@ using namespace std::literals;
 
 constexpr unsigned kStapA = 24, kFuA = 28;  // RFC 6184 table 1
 constexpr unsigned kAp = 48, kFu = 49;      // RFC 7798 section 4.4
-// An answer to a repeated or late packet: over TCP there is none, so a longer way back is a
-// restart.
-constexpr std::uint16_t kLate = 64;
 constexpr std::size_t kFirstCapacity = 16 << 10;
 
 std::size_t be16(ByteView in, std::size_t at) {
@@ -36,30 +33,6 @@ void Depacketizer::add_parameter_set(ByteView nal) {
     sets_.clear_changed();
 }
 
-bool Depacketizer::in_order(const RtpPacket& p) {
-    ++counts_.packets;
-    if (ssrc_ != p.ssrc) {
-        if (ssrc_) spoil();
-        ssrc_ = p.ssrc;
-        next_sequence_.reset();
-        ended_by_marker_.reset();
-    }
-    if (next_sequence_) {
-        const auto ahead = static_cast<std::uint16_t>(p.sequence - *next_sequence_);
-        const auto behind = static_cast<std::uint16_t>(*next_sequence_ - p.sequence);
-        if (ahead != 0 && behind <= kLate) return false;
-        if (ahead != 0) {
-            if (ahead < 0x8000u) counts_.lost_packets += ahead;
-            spoil();
-        }
-        if (p.sequence < static_cast<std::uint16_t>(*next_sequence_ - 1))
-            counts_.highest_sequence += 0x10000u;
-    }
-    counts_.highest_sequence = (counts_.highest_sequence & 0xffff0000u) | p.sequence;
-    next_sequence_ = static_cast<std::uint16_t>(p.sequence + 1);
-    return true;
-}
-
 // Packets are missing here.
 void Depacketizer::spoil() {
     suspect_ = true;
@@ -68,7 +41,9 @@ void Depacketizer::spoil() {
 }
 
 void Depacketizer::push(const RtpPacket& p, BootTime arrival, std::vector<AccessUnit>& out) {
-    if (!in_order(p)) return;
+    const PacketOrder::Step step = order_.take(p, counts_);
+    if (step == PacketOrder::Step::late) return;
+    if (step == PacketOrder::Step::after_a_hole) spoil();
     if (p.payload.empty()) return;
     if (au_.active && p.timestamp != au_.timestamp) {
         if (au_.has_slice || au_.nal_open) {

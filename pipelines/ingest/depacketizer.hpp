@@ -6,6 +6,7 @@
 #include <optional>
 #include <vector>
 
+#include "pipelines/ingest/packet_order.hpp"
 #include "pipelines/ingest/parameter_sets.hpp"
 #include "pipelines/ingest/rtp_packet.hpp"
 
@@ -40,18 +41,14 @@ class Depacketizer {
     // `arrival`: when the packet came. Appends the access units that it completes, two at most.
     void push(const RtpPacket& packet, BootTime arrival, std::vector<AccessUnit>& out);
 
-    struct Counts {
-        std::uint64_t packets = 0;
-        std::uint64_t lost_packets = 0;      // holes in the sequence numbers
+    struct Counts : PacketCounts {
         std::uint64_t damaged_units = 0;     // access units left out
         std::uint64_t unusable_packets = 0;  // of a kind that we do not know, or broken
         std::uint64_t unusable_units = 0;    // before the first parameter sets
-        std::uint32_t highest_sequence = 0;  // with wraps in the upper half, for RTCP
     };
     const Counts& counts() const { return counts_; }
 
   private:
-    bool in_order(const RtpPacket& packet);
     void h264_payload(const RtpPacket& p, BootTime arrival, std::vector<AccessUnit>& out);
     void h265_payload(const RtpPacket& p, BootTime arrival, std::vector<AccessUnit>& out);
     void fragment(const RtpPacket& p, ByteView header, std::uint8_t fu, std::size_t skip,
@@ -74,8 +71,7 @@ class Depacketizer {
     bool has_config_ = false;
     Counts counts_;
 
-    std::optional<std::uint16_t> next_sequence_;
-    std::optional<std::uint32_t> ssrc_;
+    PacketOrder order_;
     bool suspect_ = false;  // packets were lost since the last picture began
 
     // The access unit that is being put together.

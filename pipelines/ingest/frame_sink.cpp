@@ -42,10 +42,11 @@ void FrameSink::close() {
 
 void FrameSink::push(SourceEvent event) {
     const std::lock_guard lock(closing_mutex_);
-    if (!closed_) ingress_.push(std::move(event));
+    if (!closed_) push_(std::move(event));
 }
 
 BootTime FrameSink::to_boot(GstElement* element, GstClockTime running_time) const {
+    if (base_) return *base_ + Micros(static_cast<std::int64_t>(running_time / 1000));
     const GstClockTime monotonic = gst_element_get_base_time(element) + running_time;
     return {static_cast<std::int64_t>(monotonic / 1000) + boot_minus_monotonic_us_.load()};
 }

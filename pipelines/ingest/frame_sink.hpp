@@ -3,6 +3,7 @@
 #pragma once
 
 #include <atomic>
+#include <functional>
 #include <mutex>
 #include <string>
 
@@ -16,10 +17,14 @@ class FrameSink {
     struct Encoder {
         std::string name, why;  // as in StreamFormat
     };
-    // Both must outlive this.
-    FrameSink(Clock& clock, Ingress& ingress) : clock_(clock), ingress_(ingress) {}
+    // `clock` must outlive this; `push` takes the events, on any thread.
+    FrameSink(Clock& clock, std::function<void(SourceEvent)> push)
+        : clock_(clock), push_(std::move(push)) {}
 
     void set_encoder(Encoder encoder) { encoder_ = std::move(encoder); }  // before attach()
+
+    // What the pipeline's time 0 is, before its first buffer; else its clock is CLOCK_MONOTONIC.
+    void set_base(BootTime base) { base_ = base; }
 
     // Takes samples from `appsink` from now on. This must outlive the element's last sample.
     void attach(GstElement* appsink);
@@ -33,7 +38,7 @@ class FrameSink {
     };
     Counts counts() const { return {frames_.load(), bytes_.load(), unusable_.load()}; }
 
-    // BOOTTIME of a running time of `element`'s pipeline, whose clock is CLOCK_MONOTONIC.
+    // BOOTTIME of a running time of `element`'s pipeline.
     BootTime to_boot(GstElement* element, GstClockTime running_time) const;
 
   private:
@@ -42,9 +47,10 @@ class FrameSink {
     bool take_format(GstCaps* caps);
     void sample_clocks(bool force);
 
-    Clock& clock_;      // Constant after construction.
-    Ingress& ingress_;  // Constant after construction.
-    Encoder encoder_;   // Constant after attach().
+    Clock& clock_;                                 // Constant after construction.
+    const std::function<void(SourceEvent)> push_;  // Constant after construction.
+    Encoder encoder_;                              // Constant after attach().
+    std::optional<BootTime> base_;                 // Constant after the first buffer.
 
     std::mutex closing_mutex_;  // Held while an event enters the ingress, so that close() is final.
     bool closed_ = false;       // Guarded by closing_mutex_.

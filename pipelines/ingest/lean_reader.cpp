@@ -37,16 +37,27 @@ bool is_tls_record(ByteView bytes) {
 }  // namespace
 
 LeanReader::LeanReader(const link::RecorderSettings& settings, Clock& clock, Ingress& ingress,
-                       std::function<void()> on_jpeg, std::shared_ptr<Dialer> dialer)
+                       std::shared_ptr<EncoderDesk> desk, std::shared_ptr<Dialer> dialer)
     : settings_(settings),
       clock_(clock),
       ingress_(ingress),
-      on_jpeg_(std::move(on_jpeg)),
+      desk_(std::move(desk)),
       dialer_(std::move(dialer)),
       client_(settings.url, settings.user, settings.password,
               settings.audio == link::AudioMode::keep ? RtspClient::Sound::ask
-                                                      : RtspClient::Sound::leave),
-      receiver_(settings, client_, clock, [this](SourceEvent e) { push(std::move(e)); }) {}
+                                                      : RtspClient::Sound::leave,
+              settings.encode == link::EncodeMode::camera ? RtspClient::Jpeg::refuse
+                                                          : RtspClient::Jpeg::take),
+      feed_(settings, desk_, clock,
+            {.push = [this](SourceEvent e) { push(std::move(e)); },
+             .lose =
+                 [this](Lost lost) {
+                     say_lost(std::move(lost));
+                     wake();
+                 }}),
+      receiver_(
+          settings, client_, clock, [this](SourceEvent e) { push(std::move(e)); },
+          [this] { return begin_encoding(); }) {}
 
 Result<void> LeanReader::prepare() {
     HD_ASSIGN(url_, parse_rtsp_url(settings_.url));
@@ -57,17 +68,42 @@ Result<void> LeanReader::prepare() {
     return {};
 }
 
-void LeanReader::close() {
-    stop_ = true;
+void LeanReader::wake() {
     const std::uint64_t one = 1;
     if (wake_) static_cast<void>(!::write(wake_.get(), &one, sizeof one));
+}
+
+void LeanReader::close() {
+    stop_ = true;
+    wake();
     const std::lock_guard lock(closing_mutex_);
     closed_ = true;
 }
 
 void LeanReader::push(SourceEvent event) {
+    const auto* frame = std::get_if<Frame>(&event);
+    if (frame) bytes_ += frame->bytes.size();
+    if (frame) ++frames_;
     const std::lock_guard lock(closing_mutex_);
     if (!closed_) ingress_.push(std::move(event));
+}
+
+void LeanReader::say_lost(Lost lost) {
+    if (!lost_.exchange(true)) push(std::move(lost));
+    stop_ = true;
+}
+
+SourceStats LeanReader::stats() const {
+    return {frames_.load(), bytes_.load(), receiver_.unusable_frames(), receiver_.camera_clock()};
+}
+
+// Null: the camera's own stream is kept.
+EncodeFeed* LeanReader::begin_encoding() {
+    const RtspStream& stream = *client_.stream();
+    if (stream.is_jpeg()) desk_->need("camera sends JPEG", clock_.boot());
+    if (!desk_->needed()) return nullptr;
+    feed_.begin(stream.media);
+    return &feed_;
 }
 
 void LeanReader::lose(GapCause cause, std::string detail, Remedy remedy) {
@@ -76,8 +112,7 @@ void LeanReader::lose(GapCause cause, std::string detail, Remedy remedy) {
         again_without_audio_ = true;
         return;
     }
-    push(Lost{cause, std::move(detail), remedy});
-    stop_ = true;
+    say_lost(Lost{cause, std::move(detail), remedy});
 }
 
 void LeanReader::lose_connection() {
@@ -93,11 +128,14 @@ void LeanReader::lose_connection() {
 void LeanReader::run() {
     deadline_ = clock_.boot() + settings_.first_frame_timeout;
     run_once();
-    if (!again_without_audio_ || asked_to_stop()) return;
-    client_.begin_again_without_audio();
-    log::warn("audio.left_out", "camera={} why=\"the camera hung up when it was asked for sound\"",
-              to_string(settings_.camera));
-    run_once();
+    if (again_without_audio_ && !asked_to_stop()) {
+        client_.begin_again_without_audio();
+        log::warn("audio.left_out",
+                  "camera={} why=\"the camera hung up when it was asked for sound\"",
+                  to_string(settings_.camera));
+        run_once();
+    }
+    feed_.stop();  // The camera has been hung up on: a driver that hangs keeps no session open.
 }
 
 void LeanReader::run_once() {
@@ -109,7 +147,6 @@ void LeanReader::run_once() {
     }
     stream_.reset();
     buffer_.release();
-    if (client_.offers_jpeg_only() && on_jpeg_) on_jpeg_();
 }
 
 bool LeanReader::connect_camera() {
@@ -237,8 +274,7 @@ bool LeanReader::take_message(const RtspMessage& message) {
     client_.take(message, read_at_);
     if (client_.phase() == RtspClient::Phase::playing) receiver_.begin();
     if (!client_.lost()) return true;
-    if (!(client_.offers_jpeg_only() && on_jpeg_))
-        lose(client_.lost()->cause, client_.lost()->detail);
+    lose(client_.lost()->cause, client_.lost()->detail);
     return false;
 }
 

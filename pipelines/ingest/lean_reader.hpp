@@ -2,7 +2,6 @@
 #pragma once
 
 #include <atomic>
-#include <functional>
 #include <memory>
 #include <mutex>
 
@@ -21,15 +20,20 @@ class LeanReader {
   public:
     // Without a dialer it connects by itself.
     LeanReader(const link::RecorderSettings& settings, Clock& clock, Ingress& ingress,
-               std::function<void()> on_jpeg, std::shared_ptr<Dialer> dialer);
+               std::shared_ptr<EncoderDesk> desk, std::shared_ptr<Dialer> dialer);
 
-    Result<void> prepare();  // before run(): checks settings, opens what close() needs
-    void run();              // the thread; returns soon after close() or when all is over
-    void close();            // any thread; nothing enters the ingress after it returned
-    SourceStats stats() const { return receiver_.stats(); }  // any thread
+    Result<void> prepare();     // before run(): checks settings, opens what close() needs
+    void run();                 // the thread; returns soon after close() or when all is over
+    void close();               // any thread; nothing enters the ingress after it returned
+    SourceStats stats() const;  // any thread
 
   private:
+    // Any thread.
     void push(SourceEvent event);
+    void say_lost(Lost lost);
+    void wake();
+
+    EncodeFeed* begin_encoding();
     void lose(journal::GapCause cause, std::string detail, Remedy remedy = Remedy::new_source);
     void lose_connection();
     bool asked_to_stop() const { return stop_.load(); }
@@ -52,18 +56,21 @@ class LeanReader {
     const link::RecorderSettings settings_;
     Clock& clock_;
     Ingress& ingress_;
-    const std::function<void()> on_jpeg_;
+    const std::shared_ptr<EncoderDesk> desk_;
     std::shared_ptr<Dialer> dialer_;
     RtspUrl url_;
     Fd wake_;  // an eventfd: close() ends every wait
 
     std::atomic<bool> stop_{false};
+    std::atomic<bool> lost_{false};                    // Set once, by whoever says Lost.
+    std::atomic<std::uint64_t> frames_{0}, bytes_{0};  // that entered the ingress
     std::mutex closing_mutex_;  // Held while an event enters the ingress, so that close() is final.
     bool closed_ = false;       // Guarded by closing_mutex_.
 
     // Only the thread.
     RtspClient client_;
-    StreamReceiver receiver_;  // its stats(): any thread
+    EncodeFeed feed_;          // if the hub encodes; its events come on threads of its own
+    StreamReceiver receiver_;  // what it counts: any thread
     std::unique_ptr<ByteStream> stream_;
     ReceiveBuffer buffer_;
     std::string output_;  // not sent yet

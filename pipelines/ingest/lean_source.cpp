@@ -15,9 +15,9 @@ namespace {
 class LeanSource final : public Source {
   public:
     LeanSource(const link::RecorderSettings& settings, Clock& clock, Ingress& ingress,
-               std::function<void()> on_jpeg, std::shared_ptr<Dialer> dialer)
+               std::shared_ptr<EncoderDesk> desk, std::shared_ptr<Dialer> dialer)
         : clock_(clock),
-          shared_(std::make_shared<Shared>(settings, clock, ingress, std::move(on_jpeg),
+          shared_(std::make_shared<Shared>(settings, clock, ingress, std::move(desk),
                                            std::move(dialer))) {}
     ~LeanSource() override { stop(clock_.boot() + std::chrono::seconds(2)).ignore(); }
 
@@ -56,8 +56,8 @@ class LeanSource final : public Source {
   private:
     struct Shared {
         Shared(const link::RecorderSettings& settings, Clock& clock, Ingress& ingress,
-               std::function<void()> on_jpeg, std::shared_ptr<Dialer> dialer)
-            : reader(settings, clock, ingress, std::move(on_jpeg), std::move(dialer)) {}
+               std::shared_ptr<EncoderDesk> desk, std::shared_ptr<Dialer> dialer)
+            : reader(settings, clock, ingress, std::move(desk), std::move(dialer)) {}
         LeanReader reader;
         std::mutex mutex;  // Lock order: alone.
         std::condition_variable done_changed;
@@ -72,9 +72,9 @@ class LeanSource final : public Source {
 }  // namespace
 
 std::unique_ptr<Source> make_lean_source(const link::RecorderSettings& settings, Clock& clock,
-                                         Ingress& ingress, std::function<void()> on_jpeg,
+                                         Ingress& ingress, std::shared_ptr<EncoderDesk> desk,
                                          std::shared_ptr<Dialer> dialer) {
-    return std::make_unique<LeanSource>(settings, clock, ingress, std::move(on_jpeg),
+    return std::make_unique<LeanSource>(settings, clock, ingress, std::move(desk),
                                         std::move(dialer));
 }
 

@@ -19,7 +19,7 @@ constexpr unsigned kMaxTries = 3;
 constexpr std::size_t kMaxSession = 256;
 // The video waits for no longer than this until the camera has said what it does about its sound.
 constexpr Micros kAudioPatience = std::chrono::seconds(2);
-constexpr std::uint32_t kDefaultRate = 90'000;  // RFC 6184 and RFC 7798: always
+constexpr std::uint32_t kDefaultRate = 90'000;  // RFC 6184, RFC 7798, RFC 2435: always
 
 struct Answer {
     int status;
@@ -56,6 +56,17 @@ std::optional<std::pair<std::uint8_t, std::uint8_t>> channels(std::string_view t
     return std::pair{static_cast<std::uint8_t>(first), static_cast<std::uint8_t>(second)};
 }
 
+// The first that can be kept as it is, else the first of JPEG.
+const SdpMedia* choose_video(const Sdp& sdp, bool take_jpeg) {
+    const SdpMedia* jpeg = nullptr;
+    for (const SdpMedia& media : sdp.media) {
+        if (media.kind != "video" || !media.payload_type) continue;
+        if (media.encoding == "H264" || media.encoding == "H265") return &media;
+        if (media.encoding == "JPEG" && !jpeg) jpeg = &media;
+    }
+    return take_jpeg ? jpeg : nullptr;
+}
+
 // Printable ASCII of a camera's words, short: they end up in a log and in a journal.
 std::string printable(std::string_view text) {
     std::string out;
@@ -66,8 +77,12 @@ std::string printable(std::string_view text) {
 
 }  // namespace
 
-RtspClient::RtspClient(std::string url, std::string user, std::string password, Sound sound)
-    : url_(std::move(url)), auth_(std::move(user), std::move(password)), sound_(sound) {}
+RtspClient::RtspClient(std::string url, std::string user, std::string password, Sound sound,
+                       Jpeg jpeg)
+    : url_(std::move(url)),
+      auth_(std::move(user), std::move(password)),
+      sound_(sound),
+      jpeg_(jpeg) {}
 
 void RtspClient::start() { ask(Step::options); }
 
@@ -227,23 +242,18 @@ void RtspClient::take_description(const RtspMessage& m) {
     for (const char* name : {"Content-Base", "Content-Location"})
         if (base.empty()) base = m.header(name).value_or("");
     std::string offered;
-    for (const SdpMedia& media : sdp->media) {
-        if (media.kind != "video") continue;
-        offered = media.encoding;
-        if (!media.payload_type || (media.encoding != "H264" && media.encoding != "H265")) continue;
-        stream_.emplace();
-        stream_->codec = media.encoding == "H265" ? Codec::h265 : Codec::h264;
-        stream_->media = media;
-        if (stream_->media.clock_rate == 0) stream_->media.clock_rate = kDefaultRate;
-        break;
-    }
-    if (!stream_) {
-        jpeg_only_ = offered == "JPEG";
+    for (const SdpMedia& media : sdp->media)
+        if (media.kind == "video") offered = media.encoding;
+    const SdpMedia* media = choose_video(*sdp, jpeg_ == Jpeg::take);
+    if (!media)
         return end(GapCause::refused, offered.empty()
                                           ? "camera offers no video"
                                           : fmt::format("camera offers {} only, not H.264 or H.265",
                                                         printable(offered)));
-    }
+    stream_.emplace();
+    stream_->codec = media->encoding == "H265" ? Codec::h265 : Codec::h264;
+    stream_->media = *media;
+    if (stream_->media.clock_rate == 0) stream_->media.clock_rate = kDefaultRate;
     setup_url_ = control_url(url_, base, stream_->media.control);
     play_url_ = control_url(url_, base, sdp->control);
     if (sound_ == Sound::ask) {

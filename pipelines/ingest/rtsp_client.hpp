@@ -20,6 +20,7 @@ namespace hd::ingest {
 struct RtspStream {
     Codec codec = Codec::h264;
     SdpMedia media;
+    bool is_jpeg() const { return media.encoding == "JPEG"; }  // `codec` says nothing then
     std::uint8_t rtp_channel = 0, rtcp_channel = 1;
 };
 
@@ -32,7 +33,10 @@ struct RtspAudio {
 class RtspClient {
   public:
     enum class Sound { ask, leave };  // leave: the camera is not asked for it
-    RtspClient(std::string url, std::string user, std::string password, Sound sound = Sound::leave);
+    // take: JPEG, if the camera offers neither H.264 nor H.265.
+    enum class Jpeg { take, refuse };
+    RtspClient(std::string url, std::string user, std::string password, Sound sound = Sound::leave,
+               Jpeg jpeg = Jpeg::refuse);
 
     enum class Phase { asking, playing, ended };
     Phase phase() const { return phase_; }
@@ -51,8 +55,6 @@ class RtspClient {
 
     // Why it ended, if the camera said no. After this nothing more comes.
     const std::optional<Lost>& lost() const { return lost_; }
-    // Set if the camera offers no H.264 or H.265, but JPEG: another reader can take that.
-    bool offers_jpeg_only() const { return jpeg_only_; }
     // From the answer to SETUP on: packets may come before the answer to PLAY does.
     const std::optional<RtspStream>& stream() const { return stream_; }
     // Set up beside the video. Nothing: audio_words() say why.
@@ -83,7 +85,6 @@ class RtspClient {
     unsigned tries_ = 0;      // of this step with an answer to a challenge
     std::uint32_t cseq_ = 0;
     std::optional<Lost> lost_;
-    bool jpeg_only_ = false;
 
     std::string session_;
     Micros session_timeout_ = std::chrono::seconds(60);
@@ -93,6 +94,7 @@ class RtspClient {
     std::optional<RtspStream> stream_;
 
     Sound sound_;
+    const Jpeg jpeg_;
     std::optional<RtspAudio> audio_;
     std::string audio_words_ = "off";
     std::string audio_setup_url_;

@@ -159,7 +159,9 @@ Result<std::string> RtspSession::plan_branch(std::string_view encoding) {
                                                 clock_, [this](std::string why) {
                                                     lose({GapCause::encoder, std::move(why)});
                                                 });
-    return encode_branch(encoding, pick.element, settings_);
+    HD_ASSIGN(const std::string encode, encode_branch(encoding, pick.element, settings_));
+    if (!coded) return encode;
+    return fmt::format("{} ! {}", encoding == "H265" ? "rtph265depay" : "rtph264depay", encode);
 }
 
 Result<void> RtspSession::link_branch(GstPad* pad, std::string_view encoding) {

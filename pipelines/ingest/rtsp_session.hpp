@@ -20,7 +20,10 @@ class RtspSession {
   public:
     RtspSession(const link::RecorderSettings& settings, Clock& clock, Ingress& ingress,
                 std::shared_ptr<EncoderDesk> desk)
-        : settings_(settings), clock_(clock), desk_(std::move(desk)), sink_(clock, ingress) {}
+        : settings_(settings),
+          clock_(clock),
+          desk_(std::move(desk)),
+          sink_(clock, [&ingress](SourceEvent e) { ingress.push(std::move(e)); }) {}
 
     Result<void> start();                  // as Source::start
     Result<void> stop(BootTime deadline);  // as Source::stop

@@ -45,6 +45,15 @@ void static_payload(SdpMedia& m) {
     if (m.payload_type == 8u) m.encoding = "PCMA", m.clock_rate = 8'000;
 }
 
+std::string dimensions(std::string_view text) {
+    const std::size_t comma = std::min(text.find(','), text.size());
+    const auto width = number(text.substr(0, comma));
+    const auto height = number(text.substr(std::min(comma + 1, text.size())));
+    constexpr std::uint32_t kMost = 65'535;
+    if (!width || !height || *width > kMost || *height > kMost) return {};
+    return std::to_string(*width) + "," + std::to_string(*height);
+}
+
 SdpMedia parse_media(std::string_view value) {
     SdpMedia m;
     m.kind = take_word(value);
@@ -71,6 +80,7 @@ void parse_attribute(std::string_view value, Sdp& sdp) {
         const double rate = std::strtod(std::string(rest.substr(0, 32)).c_str(), nullptr);
         if (rate > 0 && rate <= 1000) m.frame_rate = rate;
     }
+    if (name == "x-dimensions") m.dimensions = dimensions(rest);
     if (name != "rtpmap" && name != "fmtp") return;
     if (number(take_word(rest)) != m.payload_type) return;
     if (name == "fmtp") {

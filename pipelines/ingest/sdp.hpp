@@ -21,6 +21,8 @@ struct SdpMedia {
     std::string control;           // as sent; empty if missing
     std::string fmtp;              // of that payload type: "key=value;..."
     double frame_rate = 0;         // of a=framerate or a=x-framerate; 0: not said
+    // "2560,1920", of a=x-dimensions: JPEG over RTP has no room for more than 2040; empty: not said
+    std::string dimensions;
 };
 
 struct Sdp {

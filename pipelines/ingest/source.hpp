@@ -54,16 +54,13 @@ class Source {
 // may print URLs, is turned off.
 Result<void> init_gstreamer();
 
-// Which reader these settings lead to, as far as the settings tell: with `automatic` a camera that
-// offers JPEG only is handed on to GStreamer after its DESCRIBE, and so is one whose
-// stream turned out to be over its limits.
+// Which reader these settings lead to.
 enum class Reader : std::uint8_t { lean, gstreamer };
 Result<Reader> choose_reader(const link::RecorderSettings& settings);
 
 // `clock` and `ingress` must outlive the source; `desk` goes from one session to the next. If it
 // says that the hub has to encode, or the camera sends JPEG, the video is decoded and encoded
-// again. With a `dialer` all connections come from there, and what would need GStreamer for a
-// camera ends with Remedy::own_network.
+// again. With a `dialer` all connections come from there (but not GStreamer's).
 std::unique_ptr<Source> make_rtsp_source(const link::RecorderSettings& settings, Clock& clock,
                                          Ingress& ingress, std::shared_ptr<EncoderDesk> desk,
                                          std::shared_ptr<Dialer> dialer = nullptr);

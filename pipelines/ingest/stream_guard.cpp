@@ -17,9 +17,6 @@ std::optional<Lost> StreamGuard::exceeded(std::string what, BootTime now) const 
                     what +
                         ", and encode = \"camera\" forbids the hub to encode: raise the limit, or "
                         "set encode = \"auto\""};
-    if (settings_.reader == link::RtspReader::lean)
-        return Lost{GapCause::refused,
-                    what + ", and rtsp_reader = \"lean\" cannot encode: set it to \"auto\""};
     desk_->need(what, now);
     return Lost{GapCause::encoder, what + ": the hub encodes from now on"};
 }

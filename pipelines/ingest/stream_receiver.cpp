@@ -14,16 +14,18 @@ constexpr Micros kReportPeriod = std::chrono::seconds(10);
 }  // namespace
 
 StreamReceiver::StreamReceiver(const link::RecorderSettings& settings, const RtspClient& client,
-                               Clock& clock, std::function<void(SourceEvent)> push)
+                               Clock& clock, std::function<void(SourceEvent)> push,
+                               std::function<EncodeFeed*()> encoder)
     : camera_(settings.camera),
       client_(client),
       clock_(clock),
       push_(std::move(push)),
+      encoder_(std::move(encoder)),
       reorder_(settings.jitter_latency) {}
 
-SourceStats StreamReceiver::stats() const {
+std::optional<CameraClock> StreamReceiver::camera_clock() const {
     const std::lock_guard lock(clock_mutex_);
-    return {frames_.load(), bytes_.load(), unusable_.load(), camera_clock_.value()};
+    return camera_clock_.value();
 }
 
 std::optional<ReceiveBuffer::Known> StreamReceiver::known() const {
@@ -35,8 +37,10 @@ std::optional<ReceiveBuffer::Known> StreamReceiver::known() const {
 void StreamReceiver::begin() {
     if (std::exchange(begun_, true)) return;
     const RtspStream& stream = *client_.stream();
-    depacketizer_.emplace(stream.codec);
-    for (const Bytes& set : parameter_sets_of(stream.media)) depacketizer_->add_parameter_set(set);
+    if (!stream.is_jpeg()) depacketizer_.emplace(stream.codec);
+    if (depacketizer_)
+        for (const Bytes& set : parameter_sets_of(stream.media))
+            depacketizer_->add_parameter_set(set);
     media_clock_.emplace(stream.media.clock_rate);
     next_report_ = clock_.boot() + kReportPeriod;
     push_(Connected{});
@@ -47,6 +51,7 @@ void StreamReceiver::begin() {
         sound = audio_->payload().format;
     }
     push_(std::move(sound));
+    feed_ = encoder_();
 }
 
 void StreamReceiver::take(std::uint8_t channel, ByteView payload, BootTime arrival) {
@@ -74,11 +79,26 @@ void StreamReceiver::take(std::uint8_t channel, ByteView payload, BootTime arriv
         reorder_.restart();
         last_report_.reset();
     }
-    if (reorder_.take(*packet, payload, arrival)) take_video(*packet, arrival);
+    if (reorder_.take(*packet, payload, arrival)) take_video(*packet, payload, arrival);
     release_held(arrival);
 }
 
-void StreamReceiver::take_video(const RtpPacket& packet, BootTime arrival) {
+// The packets themselves go on: GStreamer has the depayloader.
+void StreamReceiver::take_jpeg(const RtpPacket& packet, ByteView whole, BootTime arrival) {
+    const PacketOrder::Step step = jpeg_.order.take(packet, jpeg_.counts);
+    if (step == PacketOrder::Step::late) return;
+    const bool damaged = step == PacketOrder::Step::after_a_hole;
+    if (jpeg_.timestamp != packet.timestamp) {
+        jpeg_.timestamp = packet.timestamp;
+        jpeg_.pts = media_clock_->map(packet.timestamp, arrival);
+        jpeg_.damaged = false;
+    }
+    if (damaged && !std::exchange(jpeg_.damaged, true)) ++unusable_;
+    if (feed_) feed_->take_packet(whole, jpeg_.pts);
+}
+
+void StreamReceiver::take_video(const RtpPacket& packet, ByteView whole, BootTime arrival) {
+    if (!depacketizer_) return take_jpeg(packet, whole, arrival);
     units_.clear();
     depacketizer_->push(packet, arrival, units_);
     unusable_ = depacketizer_->counts().damaged_units + depacketizer_->counts().unusable_units;
@@ -87,7 +107,8 @@ void StreamReceiver::take_video(const RtpPacket& packet, BootTime arrival) {
 
 void StreamReceiver::release_held(BootTime now) {
     while (const auto held = reorder_.release(now))
-        if (const auto packet = parse_rtp(held->whole)) take_video(*packet, held->arrival);
+        if (const auto packet = parse_rtp(held->whole))
+            take_video(*packet, held->whole, held->arrival);
 }
 
 void StreamReceiver::take_audio(const RtpPacket& packet, BootTime arrival) {
@@ -116,6 +137,7 @@ void StreamReceiver::deliver_format(const AccessUnit::Format& format) {
     if (same) return;
     times_.restart(reorder_depth(out.codec, out.codec_config), out.frame_duration);
     format_ = out;
+    if (feed_) return feed_->take(out);
     push_(std::move(out));
 }
 
@@ -131,8 +153,7 @@ void StreamReceiver::deliver(AccessUnit&& unit) {
     frame.pts = times.pts;
     frame.dts = times.dts;
     frame.owner = std::move(unit.bytes);
-    ++frames_;
-    bytes_ += frame.bytes.size();
+    if (feed_) return feed_->take(frame);
     push_(std::move(frame));
 }
 
@@ -150,14 +171,15 @@ void StreamReceiver::take_rtcp(ByteView payload, BootTime arrival) {
 }
 
 void StreamReceiver::say_losses(BootTime now) {
-    const auto& counts = depacketizer_->counts();
-    if (counts.damaged_units == losses_said_) return;
+    const std::uint64_t damaged =
+        depacketizer_ ? depacketizer_->counts().damaged_units : unusable_.load();
+    if (damaged == losses_said_) return;
     std::uint64_t suppressed = 0;
     if (!loss_log_.allow(now.us, suppressed)) return;
-    losses_said_ = counts.damaged_units;
+    losses_said_ = damaged;
     log::warn("frames.damaged",
               "camera={} frames={} packets={} why=\"the camera left packets out\"",
-              to_string(camera_), counts.damaged_units, counts.lost_packets);
+              to_string(camera_), damaged, counts().lost_packets);
 }
 
 // Now and then: some servers end sessions of which they hear nothing.
@@ -172,8 +194,8 @@ std::string StreamReceiver::report(BootTime now) {
     state.our_ssrc = std::uint32_t{random[0]} << 24 | std::uint32_t{random[1]} << 16 |
                      std::uint32_t{random[2]} << 8 | random[3];
     state.camera_ssrc = *ssrc_;
-    state.highest_sequence = depacketizer_->counts().highest_sequence;
-    state.lost = depacketizer_->counts().lost_packets;
+    state.highest_sequence = counts().highest_sequence;
+    state.lost = counts().lost_packets;
     if (last_report_) {
         state.last_report = static_cast<std::uint32_t>(last_report_->ntp >> 16);
         const std::int64_t us = (now - last_report_at_).count();

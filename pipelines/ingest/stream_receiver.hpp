@@ -12,6 +12,7 @@
 #include "index/base/clock.hpp"
 #include "index/base/log.hpp"
 #include "pipelines/ingest/depacketizer.hpp"
+#include "pipelines/ingest/encode_feed.hpp"
 #include "pipelines/ingest/frame_times.hpp"
 #include "pipelines/ingest/media_clock.hpp"
 #include "pipelines/ingest/receive_buffer.hpp"
@@ -23,9 +24,11 @@ namespace hd::ingest {
 
 class StreamReceiver {
   public:
-    // `client` and `clock` must outlive it. `push` takes what the session has to tell.
+    // `client` and `clock` must outlive it. `push` takes what the session has to tell. When it
+    // begins it asks `encoder` once: who takes the video instead, and must outlive it; null: it is
+    // kept as sent.
     StreamReceiver(const link::RecorderSettings& settings, const RtspClient& client, Clock& clock,
-                   std::function<void(SourceEvent)> push);
+                   std::function<void(SourceEvent)> push, std::function<EncodeFeed*()> encoder);
 
     // The camera plays: says so, once.
     void begin();
@@ -39,10 +42,16 @@ class StreamReceiver {
     // A receiver report, interleaved, if one is due; else empty.
     std::string report(BootTime now);
 
-    SourceStats stats() const;  // any thread
+    // Any thread.
+    std::uint64_t unusable_frames() const { return unusable_.load(); }
+    std::optional<CameraClock> camera_clock() const;
 
   private:
-    void take_video(const RtpPacket& packet, BootTime arrival);
+    void take_video(const RtpPacket& packet, ByteView whole, BootTime arrival);
+    void take_jpeg(const RtpPacket& packet, ByteView whole, BootTime arrival);
+    const PacketCounts& counts() const {
+        return depacketizer_ ? depacketizer_->counts() : jpeg_.counts;
+    }
     void release_held(BootTime now);
     void take_audio(const RtpPacket& packet, BootTime arrival);
     void take_rtcp(ByteView payload, BootTime arrival);
@@ -54,14 +63,23 @@ class StreamReceiver {
     const RtspClient& client_;
     Clock& clock_;
     const std::function<void(SourceEvent)> push_;
+    const std::function<EncodeFeed*()> encoder_;
 
-    std::atomic<std::uint64_t> frames_{0}, bytes_{0}, unusable_{0};
+    std::atomic<std::uint64_t> unusable_{0};
     mutable std::mutex clock_mutex_;  // Lock order: alone.
     CameraClockEstimate camera_clock_;
 
     bool begun_ = false;
     ReorderBuffer reorder_;
-    std::optional<Depacketizer> depacketizer_;
+    EncodeFeed* feed_ = nullptr;
+    std::optional<Depacketizer> depacketizer_;  // of H.264 and H.265
+    struct {
+        PacketOrder order;
+        PacketCounts counts;
+        std::optional<std::uint32_t> timestamp;  // of the picture that is coming
+        BootTime pts;                            // of it
+        bool damaged = false;                    // it, and counted
+    } jpeg_;
     std::optional<MediaClock> media_clock_;
     std::optional<std::uint32_t> ssrc_;
     std::vector<AccessUnit> units_;

@@ -45,7 +45,7 @@ bool has_registry(FileSystem& fs) {
 }
 
 bool may_encode(const link::RecorderSettings& settings) {
-    return settings.encode != link::EncodeMode::camera && settings.reader != link::RtspReader::lean;
+    return settings.encode != link::EncodeMode::camera;
 }
 
 bool speaks_tls(const link::RecorderSettings& settings) {
@@ -135,7 +135,7 @@ Rights rights_of(const link::RecorderSettings& settings, Network network) {
     rights.calls.devices = may_encode(settings);
     if (network == Network::dialled) {
         rights.ports = {};
-        rights.calls = {.internet = false};
+        rights.calls = {.internet = false, .devices = may_encode(settings)};
     }
 
     FileRights& files = rights.files;
@@ -208,7 +208,7 @@ Result<std::vector<Wall>> confine(const link::RecorderSettings& settings, Dialer
     FileSystem& fs = real_file_system();
     const std::optional<Wall> dialled = aim(settings, dialer);
     const Rights rights = rights_of(settings, dialled ? Network::dialled : Network::own);
-    const bool encodes = may_encode(settings) && !dialled;
+    const bool encodes = may_encode(settings);
     HD_TRY(fs.make_folders(rights.files.change.front(), kFolderMode));
     HD_TRY(fs.make_folders(rights.files.list.front(), kFolderMode));
     if (auto journal = fs.open_append(rights.files.write.front()); !journal) return journal.error();
@@ -219,10 +219,11 @@ Result<std::vector<Wall>> confine(const link::RecorderSettings& settings, Dialer
             log::warn("tls.not_ready", "error=\"{}\"", ready.error().what);
     // GLib's sockets ask the desktop's settings for a proxy; there is none for cameras.
     ::setenv("GSETTINGS_BACKEND", "memory", 1);
-    // A camera that turns out to need GStreamer later finds its plugins listed: the list is made
-    // now if there is none yet.
+    // A camera that turns out to need the encoder finds GStreamer's plugins listed: the list is made
+    // now if there is none yet. Most cameras never need it, and it would cost each recorder memory.
     const auto reader = ingest::choose_reader(settings);
-    const bool gstreamer = reader.ok() && *reader == ingest::Reader::gstreamer;
+    const bool gstreamer = settings.encode == link::EncodeMode::hub ||
+                           (reader.ok() && *reader == ingest::Reader::gstreamer);
     if (gstreamer || (encodes && !has_registry(fs)))
         if (auto ready = ingest::init_gstreamer(); !ready)
             log::warn("gstreamer.not_ready", "error=\"{}\"", ready.error().what);

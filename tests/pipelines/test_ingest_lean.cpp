@@ -368,23 +368,44 @@ TEST_SUITE("pipelines/ingest/rtsp_client") {
         CHECK(client.take_output().empty());
     }
 
-    TEST_CASE("a camera without H.264 and H.265 is refused by name, JPEG is marked") {
-        for (const auto& [sdp, words, jpeg] :
-             {std::tuple{"m=audio 0 RTP/AVP 0\n", "camera offers no video", false},
-              {"m=video 0 RTP/AVP 26\n", "camera offers JPEG only, not H.264 or H.265", true},
-              {"m=video 0 RTP/AVP 96\na=rtpmap:96 V\x01P8\"/90000\n",
-               "camera offers V?P8? only, not H.264 or H.265", false}}) {
-            RtspClient client("rtsp://c/s", "", "");
-            client.start();
-            RtspMessage m;
-            m.status = 200;
-            client.take(m, {});
-            m.body = sdp;
-            client.take(m, {});
-            REQUIRE(client.lost().has_value());
-            CHECK(client.lost()->detail == words);
-            CHECK(client.offers_jpeg_only() == jpeg);
+    // After OPTIONS and DESCRIBE.
+    std::unique_ptr<RtspClient> described(const std::string& sdp, RtspClient::Jpeg jpeg) {
+        auto client =
+            std::make_unique<RtspClient>("rtsp://c/s", "", "", RtspClient::Sound::leave, jpeg);
+        client->start();
+        RtspMessage m;
+        m.status = 200;
+        client->take(m, {});
+        m.body = sdp;
+        client->take(m, {});
+        return client;
+    }
+
+    TEST_CASE("a camera without H.264 and H.265 is refused by name, JPEG is taken if wanted") {
+        const std::string jpeg = "m=video 0 RTP/AVP 26\na=x-dimensions:2560,1920\n";
+        const std::string h264 = "m=video 0 RTP/AVP 96\na=rtpmap:96 H264/90000\n";
+        for (const auto& [sdp, words] : {std::pair<std::string, const char*>{
+                                             "m=audio 0 RTP/AVP 0\n", "camera offers no video"},
+                                         {jpeg, "camera offers JPEG only, not H.264 or H.265"},
+                                         {"m=video 0 RTP/AVP 96\na=rtpmap:96 V\x01P8\"/90000\n",
+                                          "camera offers V?P8? only, not H.264 or H.265"}}) {
+            const auto client = described(sdp, RtspClient::Jpeg::refuse);
+            REQUIRE(client->lost().has_value());
+            CHECK(client->lost()->detail == words);
         }
+        const auto taken = described(jpeg, RtspClient::Jpeg::take);
+        REQUIRE(taken->stream().has_value());
+        CHECK(taken->stream()->is_jpeg());
+        CHECK(taken->stream()->media.clock_rate == 90'000);
+        CHECK(taken->stream()->media.dimensions == "2560,1920");
+        for (const auto& both : {jpeg + h264, h264 + jpeg}) {
+            const auto better = described(both, RtspClient::Jpeg::take);
+            REQUIRE(better->stream().has_value());
+            CHECK_FALSE(better->stream()->is_jpeg());
+        }
+        CHECK(described("m=video 0 RTP/AVP 26\na=x-dimensions:2560,\"x\n", RtspClient::Jpeg::take)
+                  ->stream()
+                  ->media.dimensions.empty());
     }
 }
 

@@ -73,13 +73,18 @@ TEST_CASE("devices are for cameras that the hub may have to encode") {
     CHECK(rights_of(settings).files.devices.empty());
 }
 
-TEST_CASE("a recorder with a dialer keeps no port, no datagrams and no devices") {
-    const Rights rights = rights_of(camera_at("rtsp://door.lan/main"), Network::dialled);
-    CHECK(rights.ports.connect.empty());
-    CHECK_FALSE(rights.calls.internet);
-    CHECK_FALSE(rights.calls.udp);
-    CHECK_FALSE(rights.calls.devices);
-    CHECK(rights.files.devices.empty());
+TEST_CASE("a recorder with a dialer keeps no port and no datagrams, whether it encodes or not") {
+    link::RecorderSettings settings = camera_at("rtsp://door.lan/main");
+    for (const auto mode :
+         {link::EncodeMode::automatic, link::EncodeMode::hub, link::EncodeMode::camera}) {
+        settings.encode = mode;
+        const Rights rights = rights_of(settings, Network::dialled);
+        CHECK(rights.ports.connect.empty());
+        CHECK_FALSE(rights.calls.internet);
+        CHECK_FALSE(rights.calls.udp);
+        CHECK(rights.calls.devices == (mode != link::EncodeMode::camera));
+        CHECK(rights.files.devices.empty() == (mode == link::EncodeMode::camera));
+    }
 }
 
 TEST_CASE("a dialer is for what the lean reader takes") {
@@ -92,7 +97,7 @@ TEST_CASE("a dialer is for what the lean reader takes") {
     CHECK_FALSE(dial_target(udp));
     link::RecorderSettings hub = camera_at("rtsp://door.lan/");
     hub.encode = link::EncodeMode::hub;
-    CHECK_FALSE(dial_target(hub));
+    CHECK(dial_target(hub) == ingest::DialTarget{"door.lan", "554"});
 }
 
 // Outcome of `body` in a child process, which may give up what it likes.
