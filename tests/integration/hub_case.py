@@ -72,9 +72,9 @@ def dump(hub, path, *options, check=True):
     return [json.loads(line) for line in done.stdout.splitlines() if line.strip()]
 
 
-def opened(hub, clips, target):
+def opened(hub, clips, target, *options):
     """The owner opens clip files into MP4s; gives their names. A part that is still written can be opened too."""
-    done = hub.run("open", *clips, "--key", hub.owner_key, "-o", target, "--force", "--json", timeout=300)
+    done = hub.run("open", *clips, "--key", hub.owner_key, "-o", target, "--force", "--json", *options, timeout=300)
     return [json.loads(line)["file"] for line in done.stdout.splitlines() if '"file"' in line]
 
 

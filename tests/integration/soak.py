@@ -4,11 +4,11 @@ frames, lose and reorder packets, jump in time, change their picture; recorders 
 asks and listens all the time.
 
 Looked at, at the end: every frame that a camera sent while nothing was wrong with it is there once (a fault may cost frames
-from its beginning until 8 s after its end; a kill of a recorder the 8 s after it; a kill of halfdoord nothing); clips and
-gaps tile the time of each camera; events came without a hole; memory, file descriptors and threads of each kind of program
-do not grow. usage: soak.py [BUILD_FOLDER] [--minutes N] ..."""
+from its beginning until 8 s after its end; a kill of a recorder the 8 s after it; a kill of halfdoord nothing), by the time
+of sending that each frame carries: a recorder's time is that of display, which is another one with B-frames; clips and gaps
+tile the time of each camera; events came without a hole; memory, file descriptors and threads of each kind of program do not
+grow. usage: soak.py [BUILD_FOLDER] [--minutes N] ..."""
 import argparse
-import bisect
 import collections
 import contextlib
 import datetime
@@ -36,10 +36,16 @@ FAULTS = (("stall", (2, 8), 0), ("reset", None, 0), ("close", None, 0), ("skip",
           ("truncate", (1, 3), 5), ("noise", (10, 2000), 0), ("nosr", None, 20), ("drift", (-300, 300), 30), ("slow", (1, 2), 5),
           ("switch", None, 0))
 AFTERMATH = 8.0  # seconds after a fault in which its camera may still miss frames
+# A frame carries the time at which it was made. A fault also takes those that were on their way out of the camera then.
+ON_THE_WAY = datetime.timedelta(seconds=0.25)
 RETENTION = "\n[retention]\nreserve_mb = 16\n"
 # Growth over the whole run that is still flat: caches fill, rows are added.
 BOUNDS = {"halfdoord": {"pss_kb": 8000, "fds": 6, "threads": 0}, "halfdoor-recorder": {"pss_kb": 1500, "fds": 2, "threads": 0},
           "dialer": {"pss_kb": 500, "fds": 2, "threads": 0}, "halfdoor-gate": {"pss_kb": 1500, "fds": 2, "threads": 0}}
+
+
+def from_us(microseconds):
+    return datetime.datetime.fromtimestamp(microseconds / 1e6, datetime.timezone.utc)
 
 
 class Watcher:
@@ -128,8 +134,6 @@ class Soak:
         self.hub = self.running.hub
         self.cameras = sorted(hub_case.cameras_of(self.hub).items(), key=lambda c: c[1]["name"])
         self.number = {facts["name"]: n + 1 for n, facts in enumerate(self.running.replay.cameras)}
-        self.rates = {camera: int(kinds[self.number[facts["name"]] - 1].split("@")[1].split(":")[0])
-                      for camera, facts in self.cameras}
         self.watcher, self.client = Watcher(self.hub), Client(self.hub)
 
     # What goes wrong.
@@ -195,6 +199,7 @@ class Soak:
                 print(f"{now / 60:.0f} min: {sum(self.counts.values())} faults, {self.client.events} events, "
                       f"{self.client.asked} answers", flush=True)
             time.sleep(0.2)
+        self.ended = hub_case.now()
         self.client.over.set()
         self.client.join(20)
         states = {facts["name"]: facts["state"] for facts in hub_case.cameras_of(self.hub).values()}
@@ -222,23 +227,40 @@ class Soak:
         self.judge_growth()
 
     def judge_frames(self, camera, name, totals):
-        """Frame numbers that are missing are those of faults. Their times: those of the frames around them."""
-        clips = self.hub.clip_files(camera)
-        target = self.folder / "opened.mp4"
-        files = hub_case.opened(self.hub, clips, target)
+        """Frame numbers that are missing are those of faults: each by the time at which it should have been sent, which is
+        between the times that the frames beside the hole carry themselves."""
+        files = hub_case.opened(self.hub, self.hub.clip_files(camera), self.folder / "opened.mp4", "--fragments")
         count = hub_case.count_frames(self.programs, files)
         for file in files:
             pathlib.Path(file).unlink(missing_ok=True)
         totals.update(counted=count["counted"], repeated=count["repeated"])
-        times = FrameTimes(self.programs, self.hub, clips, self.folder, self.rates[camera])
+        if count["missing"] != sum(gap["missing"] for gap in count["gaps"]):
+            self.problems.append(f"{name}: more holes than halfdoor-framecheck lists")
         for gap in count["gaps"]:
-            before, after = times.around(gap["after"], gap["missing"])
-            covered = any(begin <= after and before <= end for begin, end, _ in self.faults[camera])
-            totals["inside" if covered else "outside"] += gap["missing"]
-            if not covered:
-                self.problems.append(f"{name}: {gap['missing']} frames lost between {before} and {after}, without a fault")
+            before, after = from_us(gap["sent_before_us"]), from_us(gap["sent_after_us"])
+            step = (after - before) / (gap["missing"] + 1)
+            outside = sum(not self.in_fault(camera, before + step * n) for n in range(1, gap["missing"] + 1))
+            totals.update(inside=gap["missing"] - outside, outside=outside)
+            if outside:
+                self.problems.append(f"{name}: {outside} of {gap['missing']} frames lost behind number {gap['after']} between "
+                                     f"{before} and {after}, without a fault; {self.nearby(camera, before)}")
         if count["repeated"]:
             self.problems.append(f"{name}: {count['repeated']} frames twice")
+        # What never came back would be no hole between two frames.
+        if count["last_sent_us"] == 0 or from_us(count["last_sent_us"]) < self.ended:
+            self.problems.append(f"{name}: the last frame was sent at {from_us(count['last_sent_us'])}, before the end")
+
+    def in_fault(self, camera, sent):
+        return any(begin - ON_THE_WAY <= sent <= end for begin, end, _ in self.faults[camera])
+
+    def nearby(self, camera, when):
+        """What happened to that camera about then, in seconds from it; for whoever looks for the cause."""
+        def away(moment):
+            return round((moment - when).total_seconds(), 3)
+        faults = [(kind, away(begin), away(end)) for begin, end, kind in self.faults[camera] if abs(away(begin)) < 60]
+        rows = [(r.get("cause", "clip"), away(utc(r["begin"])), away(utc(r["end"]))) for r in self.rows[camera]
+                if r.get("end") and abs(away(utc(r["begin"]))) < 30]
+        return f"faults {faults}, clips and gaps {sorted(rows, key=lambda row: row[1])}"
 
     def judge_tiling(self, camera, name):
         spans = sorted((utc(r["begin"]), utc(r["end"])) for r in self.rows[camera] if r.get("end"))
@@ -262,33 +284,6 @@ class Soak:
                 self.problems.append(f"{kind}: no process lived long enough to be measured")
 
 
-class FrameTimes:
-    """Which frame number was when: from the pieces of the clips and the numbers in them."""
-
-    def __init__(self, programs, hub, clips, folder, rate):
-        self.first, self.begin, self.rate = [], [], rate
-        for clip in clips:
-            try:
-                files = hub_case.opened(hub, [clip], folder / "one.mp4")
-            except hubkit.CliError as error:
-                # A fault took the key frames: it goes on from the clip before, and is counted with it.
-                if "no key picture" not in str(error):
-                    raise
-                continue
-            count = hub_case.count_frames(programs, files)
-            for file in files:
-                pathlib.Path(file).unlink(missing_ok=True)
-            summary = next(r for r in hub_case.dump(hub, clip) if r["record"] == "footer")
-            self.first.append(count["first"])
-            self.begin.append(utc(summary["utc_begin"]))
-
-    def around(self, number, missing):
-        """When the frames behind this one were sent: a camera of ours counts in real time, sent or not."""
-        at = max(0, bisect.bisect_right(self.first, number) - 1)
-        begin = self.begin[at] + datetime.timedelta(seconds=(number - self.first[at]) / self.rate)
-        return begin, begin + datetime.timedelta(seconds=(missing + 1) / self.rate)
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("build", nargs="?")
@@ -296,14 +291,19 @@ def main():
     parser.add_argument("--cameras", type=int, default=8)
     parser.add_argument("--clip-seconds", type=int, default=10)
     parser.add_argument("--every", type=float, default=8, help="seconds between two faults, about")
+    parser.add_argument("--keep", help="a new folder for all that the run leaves behind, which stays")
     parser.add_argument("--seed", type=int, default=int(time.time()))
     options = parser.parse_args()
     if options.build:
         os.environ["HALFDOOR_BUILD"] = options.build
     os.umask(0o077)
     with contextlib.ExitStack() as stack:
-        folder = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory(
-            prefix="hd-soak-", dir=os.environ.get("HALFDOOR_TEST_TEMP"))))
+        if options.keep:
+            folder = pathlib.Path(options.keep)
+            folder.mkdir(parents=True)
+        else:
+            folder = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory(
+                prefix="hd-soak-", dir=os.environ.get("HALFDOOR_TEST_TEMP"))))
         soak = Soak(options, folder)
         soak.start(stack)
         soak.run()

@@ -280,7 +280,7 @@ TEST_SUITE("tools/dev/frame_tally") {
     TEST_CASE("missing and repeated numbers are told apart") {
         dev::FrameTally t;
         for (const std::uint64_t n : {5u, 6u, 7u, 10u, 10u, 11u}) {
-            t.add(counter_nal(VideoCodec::h264, {n, 1}), n == 5, "a.mp4");
+            t.add(counter_nal(VideoCodec::h264, {n, 1000 + n}), n == 5, "a.mp4");
         }
         CHECK(t.packets == 6);
         CHECK(t.missing == 2);
@@ -288,8 +288,13 @@ TEST_SUITE("tools/dev/frame_tally") {
         CHECK(t.key_frames == 1);
         CHECK(*t.first == 5);
         CHECK(*t.last == 11);
-        CHECK(t.gaps.size() == 1);
         CHECK_FALSE(t.complete());
+        REQUIRE(t.gaps.size() == 1);
+        CHECK(t.gaps[0].after == 7);
+        CHECK(t.gaps[0].sent_before_ns == 1007);
+        CHECK(t.gaps[0].sent_after_ns == 1010);
+        CHECK(t.first_sent_ns == 1005);
+        CHECK(t.last_sent_ns == 1011);
     }
     TEST_CASE("a recording without numbers is not complete") {
         dev::FrameTally t;

@@ -112,16 +112,20 @@ Result<void> tally_part(const Part& part, FrameTally& tally) {
 void print_json(const FrameTally& t, std::size_t files) {
     std::string gaps;
     for (const FrameGap& g : t.gaps)
-        gaps += fmt::format(R"({}{{"after":{},"missing":{}}})", gaps.empty() ? "" : ",", g.after,
-                            g.missing);
+        gaps +=
+            fmt::format(R"({}{{"after":{},"missing":{},"sent_before_us":{},"sent_after_us":{}}})",
+                        gaps.empty() ? "" : ",", g.after, g.missing, g.sent_before_ns / 1000,
+                        g.sent_after_ns / 1000);
     const auto number = [](std::optional<std::uint64_t> n) {
         return n ? std::to_string(*n) : std::string("null");
     };
     fmt::print(R"({{"complete":{},"files":{},"packets":{},"counted":{},"first":{},"last":{},)"
-               R"("missing":{},"repeated":{},"key_frames":{},"gaps":[{}]}})"
+               R"("first_sent_us":{},"last_sent_us":{},"missing":{},"repeated":{},)"
+               R"("key_frames":{},"gaps":[{}]}})"
                "\n",
                t.complete(), files, t.packets, t.counted, number(t.first), number(t.last),
-               t.missing, t.repeated, t.key_frames, gaps);
+               t.first_sent_ns / 1000, t.last_sent_ns / 1000, t.missing, t.repeated, t.key_frames,
+               gaps);
 }
 
 void print_text(const FrameTally& t, std::size_t files) {
