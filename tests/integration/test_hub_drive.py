@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """The drive of a hub is pulled out while it records, and comes back: the hub says so loudly, lives on, puts nothing into the
 folder that is there instead, and records and indexes again by itself once the file system is mounted again, as a new device.
+The same for a file system that its errors made read-only (ext4's errors=remount-ro), until it is mounted anew.
 And a file system that is frozen for two seconds (a snapshot is taken) costs no frame. Needs root, loop devices and /dev/fuse."""
 import subprocess
 import sys
@@ -57,6 +58,11 @@ class Drive(unittest.TestCase):
         self.assertEqual(files - indexed, set())
         self.assertEqual(self.hub.cli("check", "--json").stdout.strip(), "")
 
+    def mount_anew(self):
+        again = power_disk.Image(self.disk.file, self.hub.data)
+        again.mount()
+        self.addClassCleanup(again.unmount)
+
     def test_2_a_drive_that_is_pulled_and_comes_back(self):
         self.recording_again(20)
         promised = {camera: utc(facts["durable_until"]) for camera, facts in cameras_of(self.hub).items()}
@@ -77,9 +83,7 @@ class Drive(unittest.TestCase):
         self.assertEqual([p for p in self.hub.data.rglob("*") if p.is_file()], [])
         # Back, as another device: the old mount is a corpse that its open files keep.
         self.disk.order("fail", on=False)
-        again = power_disk.Image(self.disk.file, self.hub.data)
-        again.mount()
-        self.addClassCleanup(again.unmount)
+        self.mount_anew()
         # A question that is asked in the middle of it would be lost with the old socket.
         hubkit.wait_until(lambda: self.hub.daemon.text().count("hub.started") == 2, 30, "second start in the log")
         hub_case.wait_answering(self.hub)
@@ -96,7 +100,23 @@ class Drive(unittest.TestCase):
             gaps = [g for g in rows if g["record"] == "gap" and utc(g["begin"]) >= until]
             self.assertIn("disk_error", {g["cause"] for g in gaps}, gaps)
 
-    def test_3_an_orderly_end_leaves_every_clip_whole(self):
+    def test_3_a_file_system_that_an_error_made_read_only(self):
+        subprocess.run(["mount", "-o", "remount,abort", self.hub.data], check=True)
+        hubkit.wait_until(lambda: {c["state"] for c in cameras_of(self.hub).values()} == {"disk_problem"}, 20, "disk_problem")
+        self.assertIn("disk_problem", self.warnings())
+        time.sleep(3)
+        self.assertTrue(self.hub.daemon.alive())
+        asked = self.hub.cli("clips", "--from", "-10m", check=False)
+        self.assertTrue(asked.returncode == 0 or "error" in asked.stderr.lower(), asked)
+        subprocess.run(["umount", "-l", self.hub.data], check=True)
+        self.mount_anew()
+        self.recording_again(60)
+        hubkit.wait_until(lambda: not self.warnings(), 30, "end of all warnings", 0.3)
+        moment = hub_case.now()
+        self.recording_again(30)
+        self.everything_is_indexed(moment)
+
+    def test_4_an_orderly_end_leaves_every_clip_whole(self):
         self.assertEqual(self.hub.stop(), 0)
         done = self.hub.cli("check", "--data", self.hub.data, "--hash", "--json", check=False)
         self.assertEqual((done.returncode, done.stdout.strip()), (0, ""))

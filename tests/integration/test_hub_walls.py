@@ -183,6 +183,15 @@ class Walls(TakenOver):
                 self.release()
         self.hub.wait_recording(40)
 
+    def test_4_what_crashes_or_leaks_is_ended_and_comes_back(self):
+        for ill, end in (("abort", "signal 11"), ("leak", "signal 6")):
+            with self.subTest(ill=ill):
+                before = self.ends(end)
+                self.take_over("wait 300", ill)
+                hubkit.wait_until(lambda: self.ends(end) > before, 40, end, 0.05)  # noqa: B023
+                self.release()
+        self.hub.wait_recording(40)
+
     def test_5_the_other_camera_lost_no_frame(self):
         clips = hubkit.wait_until(lambda: len(self.hub.clip_files(self.good)) >= 2 and self.hub.clip_files(self.good),
                                   20, "clips of the other camera")
