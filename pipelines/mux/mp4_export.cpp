@@ -22,7 +22,9 @@ using AvFileIo = std::unique_ptr<AVIOContext, AvIoClose>;
 
 struct Chosen {
     std::vector<OwnedSample> samples;  // in decode order, times of the clip
+    std::vector<OwnedSample> behind;   // shown after `to`; a clip that goes on may need them
     Micros show_from{0};
+    std::uint64_t keyless = 0;  // would be shown, but nothing to decode them with came before
     std::vector<SoundUnit> sound;
 };
 
@@ -44,9 +46,9 @@ Result<std::vector<OwnedSample>> read_all(MediaFile& file) {
 }
 
 // From the last key picture at or before `from` (else the first key picture) to the last one, in
-// decode order, that is shown before `to`.
-Chosen choose(std::vector<OwnedSample> samples, Mp4Export::Part part) {
-    std::size_t begin = samples.size(), end = 0;
+// decode order, that is shown before `to`. A clip that goes on needs no key picture.
+Chosen choose(std::vector<OwnedSample> samples, Mp4Export::Part part, bool goes_on) {
+    std::size_t begin = goes_on ? 0 : samples.size(), end = 0;
     for (std::size_t i = 0; i < samples.size(); ++i) {
         const OwnedSample& s = samples[i];
         const bool key = s.idr || s.cra;
@@ -54,10 +56,16 @@ Chosen choose(std::vector<OwnedSample> samples, Mp4Export::Part part) {
         if (s.pts < part.to) end = i + 1;
     }
     Chosen out;
+    if (!goes_on)
+        for (std::size_t i = 0; i < std::min(begin, end); ++i)
+            out.keyless += samples[i].pts >= part.from && samples[i].pts < part.to ? 1 : 0;
     if (begin >= end) return out;
     out.show_from = std::max(part.from, samples[begin].pts);
-    const auto at = [&](std::size_t i) { return samples.begin() + static_cast<std::ptrdiff_t>(i); };
-    out.samples.assign(std::make_move_iterator(at(begin)), std::make_move_iterator(at(end)));
+    const auto at = [&](std::size_t i) {
+        return std::make_move_iterator(samples.begin() + static_cast<std::ptrdiff_t>(i));
+    };
+    out.samples.assign(at(begin), at(end));
+    out.behind.assign(at(end), at(samples.size()));
     return out;
 }
 
@@ -87,17 +95,25 @@ class AvMp4Export final : public Mp4Export {
         if (track_ && sound && !(sound_ && same_sound(*sound_, *sound->parameters)))
             return Error{ErrorCode::invalid,
                          "the camera's sound changed: one track cannot hold both"};
-        const std::size_t read = all.size();
-        Chosen chosen = choose(std::move(all), part);
-        report_.dropped_frames += read - chosen.samples.size();
-        if (chosen.samples.empty()) return {};
+        const bool goes_on = part.after && decodable_;
+        Chosen chosen = choose(std::move(all), part, goes_on);
+        report_.dropped_frames += chosen.keyless;
+        decodable_ = !chosen.samples.empty();
+        if (!decodable_) return {};
         if (!track_) {
             if (sound) sound_ = std::move(sound->parameters);
             HD_TRY(open_output(file->track()));
             track_ = file->track();
         }
         if (sound) choose_sound(*sound, chosen, part);
-        return write_clip(chosen);
+        if (goes_on)
+            HD_TRY(write_behind());
+        else
+            behind_.clear();
+        shift_ = goes_on ? shift_ + *part.after : shift_of(chosen);
+        HD_TRY(write_clip(chosen));
+        behind_ = std::move(chosen.behind);
+        return {};
     }
 
     Result<ExportReport> finish() override {
@@ -163,9 +179,11 @@ class AvMp4Export final : public Mp4Export {
         return {};
     }
 
+    bool nothing_shown() const { return report_.frames == report_.hidden_frames; }
+
     // What is heard while the chosen pictures are shown; nothing from before what was asked for.
     void choose_sound(Sound& sound, Chosen& chosen, Part part) const {
-        const bool first = report_.frames == 0;
+        const bool first = nothing_shown();
         Micros end{0};
         for (const OwnedSample& s : chosen.samples) end = std::max(end, s.pts + s.duration);
         end = std::min(end, part.to);
@@ -198,36 +216,54 @@ class AvMp4Export final : public Mp4Export {
         return {};
     }
 
+    // What is shown first gets time 0, and what is before it a negative one, which the edit list
+    // hides. Later clips: the first picture follows the last one shown.
+    Micros shift_of(const Chosen& chosen) const {
+        const OwnedSample& front = chosen.samples.front();
+        Micros shift = nothing_shown() ? -chosen.show_from : shown_end_ - front.pts;
+        if (report_.frames > 0 && front.dts + shift <= last_dts_)
+            shift = last_dts_ + Micros(1) - front.dts;
+        return shift;
+    }
+
     Result<void> write_clip(const Chosen& chosen) {
-        const bool first = report_.frames == 0;
-        // The first clip: what is shown first gets time 0, and what is before it a negative one,
-        // which the edit list hides. Later ones: the first picture follows the last one shown.
-        Micros shift = first ? -chosen.show_from : shown_end_ - chosen.samples.front().pts;
-        if (!first && chosen.samples.front().dts + shift <= last_dts_)
-            shift = last_dts_ + Micros(1) - chosen.samples.front().dts;
         std::size_t next_sound = 0;
         for (const OwnedSample& s : chosen.samples) {
-            HD_TRY(write_sound(chosen, next_sound, shift, s.dts + shift));
-            AVPacket* p = packet_.get();
-            p->data = const_cast<std::uint8_t*>(s.bytes->data());
-            p->size = static_cast<int>(s.bytes->size());
-            p->stream_index = 0;
-            p->pts = (s.pts + shift).count();
-            p->dts = (s.dts + shift).count();
-            p->duration = s.duration.count();
-            p->flags = s.idr || s.cra ? AV_PKT_FLAG_KEY : 0;
-            const bool hidden = first && p->pts < 0;
-            if (hidden) p->flags |= AV_PKT_FLAG_DISCARD;
-            shown_end_ = std::max(shown_end_, s.pts + shift + s.duration);
-            last_dts_ = s.dts + shift;
-            ++report_.frames;
-            report_.hidden_frames += hidden ? 1 : 0;
-            const int rc = av_write_frame(out_.get(), p);
-            p->data = nullptr;
-            p->size = 0;
-            if (rc < 0) return av_error(rc, "mp4 sample");
+            HD_TRY(write_sound(chosen, next_sound, shift_, s.dts + shift_));
+            HD_TRY(write_sample(s));
         }
-        return write_sound(chosen, next_sound, shift, Micros::max());
+        return write_sound(chosen, next_sound, shift_, Micros::max());
+    }
+
+    // The end of the clip before was left out, and now the pictures that need it came.
+    Result<void> write_behind() {
+        for (const OwnedSample& s : std::exchange(behind_, {})) HD_TRY(write_sample(s));
+        return {};
+    }
+
+    Result<void> write_sample(const OwnedSample& s) {
+        // Decode times grow, whatever two clips say of the instant between them.
+        const Micros earliest = report_.frames > 0 ? last_dts_ + Micros(1) : Micros::min();
+        last_dts_ = std::max(s.dts + shift_, earliest);
+        const Micros pts = std::max(s.pts + shift_, last_dts_);
+        const bool hidden = pts < Micros(0);
+        AVPacket* p = packet_.get();
+        p->data = const_cast<std::uint8_t*>(s.bytes->data());
+        p->size = static_cast<int>(s.bytes->size());
+        p->stream_index = 0;
+        p->pts = pts.count();
+        p->dts = last_dts_.count();
+        p->duration = s.duration.count();
+        p->flags = s.idr || s.cra ? AV_PKT_FLAG_KEY : 0;
+        if (hidden) p->flags |= AV_PKT_FLAG_DISCARD;
+        shown_end_ = std::max(shown_end_, pts + s.duration);
+        ++report_.frames;
+        report_.hidden_frames += hidden ? 1 : 0;
+        const int rc = av_write_frame(out_.get(), p);
+        p->data = nullptr;
+        p->size = 0;
+        if (rc < 0) return av_error(rc, "mp4 sample");
+        return {};
     }
 
     std::string path_;
@@ -240,6 +276,9 @@ class AvMp4Export final : public Mp4Export {
     Micros last_sound_{-1};
     Micros last_dts_{0};
     Micros shown_end_{0};
+    Micros shift_{0};                  // from the newest clip's times to the file's
+    bool decodable_ = false;           // at the end of the newest clip
+    std::vector<OwnedSample> behind_;  // of it, shown after its `to`
     ExportReport report_;
 };
 

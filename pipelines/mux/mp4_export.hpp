@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -16,7 +17,7 @@ struct ExportReport {
     std::uint64_t frames = 0;          // in the file
     std::uint64_t hidden_frames = 0;   // of them before the shown part: needed for decoding
     std::uint64_t sound_units = 0;     // of sound, in the file
-    std::uint64_t dropped_frames = 0;  // before the first key frame of a clip, or after `to`
+    std::uint64_t dropped_frames = 0;  // not in it: to be shown, but no key frame to decode from
     Micros shown{0};                   // what a player shows
     std::uint64_t size_bytes = 0;
 };
@@ -30,14 +31,18 @@ class Mp4Export {
 
     // What to show of a clip, counted from the presentation time 0 of its init piece (normally
     // ClipHeader::boot_begin). Pictures before `from` that are needed to decode it stay in the file
-    // and are hidden by an edit list, which most players obey; only for the first clip. After `to`
-    // nothing is kept but what those before need.
+    // and are hidden by an edit list, which most players obey; only until something was shown.
+    // After `to` nothing is kept but what those before need.
     struct Part {
         Micros from{0};
         Micros to = Micros::max();
+        // The clip goes on where the one before it ended, with no frame missing between: how long
+        // after that one's time 0 its own is. It needs no key frame of its own then.
+        std::optional<Micros> after;
     };
     // `fragmented` is the clip's init piece and then any run of its media pieces, put together.
-    // Clips follow each other without a break, whatever the time between them. invalid: the codec
+    // Clips that do not go on follow each other without a break, whatever the time between them,
+    // and what stands in them before their first key frame is left out. invalid: the codec
     // parameters differ from those of the clips before, so that one track cannot hold both, or the
     // first ones had no sound: begin another file for this one and the rest.
     virtual Result<void> add_clip(ByteView fragmented, Part part) = 0;
