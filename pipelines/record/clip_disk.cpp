@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "index/clip/clip_reader.hpp"
 #include "index/clip/recover.hpp"
 
 namespace hd::record {
@@ -12,8 +13,9 @@ namespace {
 // A disk that fails for hours leaves few files that hold a piece; what is beyond this waits for the
 // daemon's next start.
 constexpr std::size_t kMostBroken = 64;
-// A disk that fails twice within one finish is rare; one that always does must not cost recording.
-constexpr int kMoreTries = 2;
+// A disk that fails that often in a row fails; a file that does so beside others that do not is a
+// bad file, and must not cost recording.
+constexpr int kMostTries = 8;
 
 journal::Stamp begin_of(const clip::ClipSummary& s) {
     return {.boot = s.boot, .at = s.boot_begin, .utc = s.utc_begin, .quality = s.quality};
@@ -34,8 +36,23 @@ bool has_video(const std::vector<clip::PieceEntry>& table) {
     });
 }
 
-bool is_trouble(const Result<clip::Recovered>& recovered) {
-    return !recovered && recovered.error().code != ErrorCode::not_found;
+// Bytes and name, as they are now. not_found: there is no such file.
+Result<void> sync_file(FileSystem& fs, const std::string& path) {
+    if (!fs.exists(path)) return Error{ErrorCode::not_found, path + ": no such file"};
+    HD_ASSIGN(auto file, fs.open_append(path));
+    HD_TRY(file->sync_all());
+    return fs.sync_folder(parent_folder(path));
+}
+
+// What a clip that was not ended in order becomes. A file that has its last name has its footer
+// too; only whether that name would last was not known.
+Result<clip::Recovered> finish_late(FileSystem& fs, const std::string& clips_folder,
+                                    const std::string& relative) {
+    if (relative.ends_with(".part")) return clip::recover_part(fs, clips_folder, relative);
+    clip::Recovered out;
+    out.relative_path = relative;
+    HD_ASSIGN(out.summary, clip::read_summary(fs, join(clips_folder, relative)));
+    return out;
 }
 
 }  // namespace
@@ -83,8 +100,8 @@ void ClipDisk::fail(ClipId clip, const Error& error) {
 }
 
 void ClipDisk::no_video(const OpenGap& why) {
-    // A clip that will be finished late may split the open gap: until then it has one cause.
-    if (!broken_.empty() && gaps_.is_open()) return;
+    // A clip that was broken off may split the open gap: until then it has one cause.
+    if (!broken_.empty() && broken_.back().video && gaps_.is_open()) return;
     gaps_.open(edge_, why.seen, why.cause, why.detail);
 }
 
@@ -124,6 +141,7 @@ void ClipDisk::take(BeginClip& job) {
     stands_ = false;
     frames_ = 0;
     pieces_hash_.emplace();
+    if (auto settled = settle_broken(); !settled) return fail(job.header.clip, settled.error());
     meet_last_clip(job.header);
     if (auto kept = gaps_.flush(); !kept) return fail(job.header.clip, kept.error());
     auto begun = clip::ClipWriter::begin(*fs_, clips_folder_, job.header);
@@ -160,43 +178,58 @@ void ClipDisk::sync() {
     } else {
         events_.push_back(
             PieceSynced{writer_->relative_path(), identity, writer_->size_bytes(), frames_});
-        finish_broken();
+        if (!stands_) finish_broken();
         if (has_video(writer_->table())) video_stands();
     }
     take_gap_events();
 }
 
-// A writer that is dropped unfinished leaves a ".part" that nobody else may touch while this
-// process lives.
+// A writer that is dropped leaves a file that nobody else may touch while this process lives.
 void ClipDisk::drop_writer() {
     if (!writer_) return;
-    if (writer_->relative_path().ends_with(".part") && broken_.size() < kMostBroken)
-        broken_.push_back(writer_->relative_path());
     // Recovery keeps every whole piece; and a file whose new name is not synced is whole.
-    if (has_video(writer_->table()) && !gaps_.is_open())
-        edge_ = end_of(clip::summarise(writer_->header(), writer_->table(), WallTime{},
-                                       clip::EndReason::recovered, ""));
+    const clip::ClipSummary summary = clip::summarise(writer_->header(), writer_->table(),
+                                                      WallTime{}, clip::EndReason::recovered, "");
+    const bool video = has_video(writer_->table());
+    if (broken_.size() == kMostBroken) broken_.erase(broken_.begin());
+    broken_.push_back({.path = writer_->relative_path(), .video = {}});
+    if (video) broken_.back().video = {begin_of(summary), end_of(summary)};
+    if (video && !gaps_.is_open()) edge_ = end_of(summary);
     writer_.reset();
 }
 
-// The disk works again: what was written into clips that it broke becomes clips too, before the
-// gap that they lie in is closed.
+// What a clip holds that the disk broke is made durable before there is another: the journal says
+// that video ended with it, and no power cut behind that may take a second of it in silence. This
+// needs no room, unlike finishing it.
+Result<void> ClipDisk::settle_broken() {
+    for (Broken& broken : broken_) {
+        if (!broken.video) continue;
+        auto done = sync_file(*fs_, join(clips_folder_, broken.path));
+        if (!done && done.error().code != ErrorCode::not_found && ++broken.tries < kMostTries)
+            return done;
+        if (!done)
+            log::warn("clip.not_durable", "camera={} path={} error=\"{}\"", to_string(camera_),
+                      broken.path, done.error().what);
+        const auto [begin, end] = *std::exchange(broken.video, std::nullopt);
+        gaps_.settle_late(begin, end, disk_cause_);
+    }
+    return {};
+}
+
+// The disk works again: what was written into clips that it broke becomes clips too. What it does
+// not take now (a full disk takes no footer) it may with the next clip.
 void ClipDisk::finish_broken() {
-    for (const std::string& part : std::exchange(broken_, {})) {
-        auto recovered = clip::recover_part(*fs_, clips_folder_, part);
-        // Once more: with the gap behind it closed, what a power cut takes of it is missed by
-        // nobody.
-        for (int i = 0; i < kMoreTries && is_trouble(recovered); ++i)
-            recovered = clip::recover_part(*fs_, clips_folder_, part);
-        if (is_trouble(recovered)) {
+    for (Broken& broken : std::exchange(broken_, {})) {
+        auto recovered = finish_late(*fs_, clips_folder_, broken.path);
+        if (!recovered && recovered.error().code != ErrorCode::not_found) {
             log::warn("clip.recovery_failed",
-                      "camera={} path={} error=\"{}\" action=\"again at the next start\"",
-                      to_string(camera_), part, recovered.error().what);
+                      "camera={} path={} error=\"{}\" action=\"again with the next clip\"",
+                      to_string(camera_), broken.path, recovered.error().what);
+            broken_.push_back(std::move(broken));
         }
         if (!recovered || !recovered->summary) continue;
         log::info("clip.recovered", "path={} cut_bytes={}", recovered->relative_path,
                   recovered->cut_bytes);
-        gaps_.settle_late(begin_of(*recovered->summary), end_of(*recovered->summary), disk_cause_);
         events_.push_back(ClipEnded{recovered->relative_path, std::move(*recovered->summary)});
     }
 }

@@ -3,6 +3,7 @@
 
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "index/base/clock.hpp"
@@ -53,6 +54,7 @@ class ClipDisk {
     void break_off(const Error& error);
     void no_video(const OpenGap& why);
     void drop_writer();
+    Result<void> settle_broken();
     void finish_broken();
     void meet_last_clip(const clip::ClipHeader& header);
     void video_stands();
@@ -66,7 +68,14 @@ class ClipDisk {
     std::optional<clip::ClipWriter> writer_;
     std::optional<clip::ClipHeader> header_;  // of the newest clip that was begun or tried
     std::optional<Sha256> pieces_hash_;
-    std::vector<std::string> broken_;  // ".part" files of this process that a failing disk left
+    // A clip of this process that the disk did not let it end in order.
+    struct Broken {
+        std::string path;  // a ".part", or finished under a name that may not last
+        // From when to when, while it is not known to be durable.
+        std::optional<std::pair<journal::Stamp, journal::Stamp>> video;
+        int tries = 0;
+    };
+    std::vector<Broken> broken_;
     std::uint32_t frames_ = 0;
     std::optional<clip::PieceIdentity> newest_;  // appended and not synced
     BootTime oldest_{};                          // the begin of the first of those

@@ -20,6 +20,8 @@ std::vector<GapCause> causes_of(CameraDays& days) {
     return out;
 }
 
+const Error kIoError{ErrorCode::unavailable, "I/O error"};
+
 template <typename T>
 std::size_t count_of(const std::vector<journal::CameraRecord>& records) {
     return static_cast<std::size_t>(
@@ -138,6 +140,52 @@ TEST_CASE("wherever the power fails, a clip is found whose name the clock has se
         days.clock.step_wall(-1800s);
         days.live(12s);
     });
+}
+
+TEST_CASE("a clip that the disk broke, and had no room to finish, loses no second in silence") {
+    for (const Cut cut : {Cut::lose_all, Cut::keep_half})
+        for (std::uint64_t broken = 0; broken < 8; ++broken)
+            for (int full_after = 0; full_after < 6; ++full_after) {
+                CameraDays days;
+                days.key_every = 4;
+                days.daemon_starts();
+                days.live(25s);
+                days.fs.fail_at(days.fs.operations() + broken, kIoError);
+                days.live(Micros(std::chrono::seconds(full_after)));
+                days.fs.set_capacity(0);
+                days.live(2s);
+                days.fs.set_capacity(std::nullopt);
+                days.live(7s);
+                days.crash(cut);
+                days.daemon_starts();
+                days.live(20s);
+                days.stop();
+                CAPTURE(broken);
+                CAPTURE(full_after);
+                CHECK(days.untiled() == "");
+            }
+}
+
+TEST_CASE("a disk that fails for a while, then the power: no second is lost in silence") {
+    for (const std::uint64_t count : {4, 12})
+        for (std::uint64_t first = 0; first < 24; ++first)
+            for (const Micros after : {1s, 9s}) {
+                CameraDays days;
+                days.settings.clip_target = 10s;
+                days.key_every = 5;
+                days.daemon_starts();
+                days.live(25s);
+                days.fs.fail_at(days.fs.operations() + first, kIoError, count);
+                days.live(after);
+                days.crash(first % 2 ? Cut::lose_all : Cut::keep_half);
+                days.daemon_starts();
+                days.live(20s);
+                days.stop();
+                CAPTURE(count);
+                CAPTURE(first);
+                CAPTURE(after.count());
+                CHECK(days.untiled() == "");
+            }
 }
 
 TEST_CASE("random histories tile: camera, disk, clock, processes and power come and go") {

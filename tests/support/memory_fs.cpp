@@ -14,6 +14,11 @@ class MemoryFile final : public AppendFile {
     Result<void> append(ByteView bytes) override { return fs_.append_to(node_, bytes, path_); }
     Result<void> sync_data() override { return sync("fdatasync "); }
     Result<void> sync_all() override { return sync("fsync "); }
+    Result<bool> write_back() override {
+        HD_TRY(fs_.count_operation("write back " + path_));
+        return true;
+    }
+    std::optional<std::uint64_t> device() const override { return fs_.device(); }
     std::uint64_t size() const override { return node_->now.size(); }
 
   private:
@@ -53,16 +58,21 @@ Bytes left_of(const MemoryFileSystem::Node& node, Cut cut) {
 
 }  // namespace
 
-void MemoryFileSystem::fail_at(std::uint64_t operation, Error error) {
+void MemoryFileSystem::fail_at(std::uint64_t operation, Error error, std::uint64_t count) {
     fail_at_ = operation;
+    fail_count_ = count;
     failure_ = std::move(error);
+}
+
+bool MemoryFileSystem::fails(std::uint64_t operation) const {
+    return fail_at_ && operation >= *fail_at_ && operation - *fail_at_ < fail_count_;
 }
 
 Result<void> MemoryFileSystem::count_operation(const std::string& what) {
     const std::uint64_t n = operations_++;
     if (power_off_at_ && n >= *power_off_at_)
         return Error{ErrorCode::unavailable, what + ": the power is off"};
-    if (fail_at_ && n == *fail_at_) return failure_.in(what);
+    if (fails(n)) return failure_.in(what);
     return {};
 }
 
@@ -81,9 +91,8 @@ Result<void> MemoryFileSystem::append_to(const NodePtr& node, ByteView bytes,
     };
     if (node->dead) return Error{ErrorCode::unavailable, path + ": its machine is gone"};
     if (auto counted = count_operation("append " + path); !counted) {
-        // The first operation that fails may have got half way.
-        if ((power_off_at_ && n == *power_off_at_) || (fail_at_ && n == *fail_at_))
-            put_bytes(bytes.size() / 2);
+        // What fails may have got half way.
+        if ((power_off_at_ && n == *power_off_at_) || fails(n)) put_bytes(bytes.size() / 2);
         return counted;
     }
     if (capacity_) {
@@ -109,6 +118,11 @@ void MemoryFileSystem::power_cut(Cut cut) {
     files_ = durable_names_ = std::move(after);
     power_off_at_.reset();
     fail_at_.reset();
+}
+
+void MemoryFileSystem::sync_everything() {
+    for (const auto& [path, node] : files_) node->durable = node->now;
+    durable_names_ = files_;
 }
 
 void MemoryFileSystem::put(const std::string& path, Bytes bytes) {

@@ -24,12 +24,23 @@ class MemoryFileSystem final : public FileSystem {
   public:
     // Every call that changes something is an operation, numbered from 0.
     std::uint64_t operations() const { return operations_; }
-    // That operation fails with `error`, once; an append writes half of its bytes first.
-    void fail_at(std::uint64_t operation, Error error);
+    // That operation and those behind it, `count` in all, fail with `error`; an append writes half
+    // of its bytes first.
+    void fail_at(std::uint64_t operation, Error error, std::uint64_t count = 1);
     // From that operation on everything fails, as for a program that dies with its machine.
     void cut_power_at(std::uint64_t operation) { power_off_at_ = operation; }
     // Appends beyond so many bytes in all files together write what fits, then fail: exhausted.
     void set_capacity(std::optional<std::uint64_t> bytes) { capacity_ = bytes; }
+    // Files say that they are on this device, so that a sync of all of them can be asked for.
+    void set_device(std::uint64_t device) { device_ = device; }
+    std::optional<std::uint64_t> device() const { return device_; }
+    // syncfs: all bytes and names that are there are durable.
+    void sync_everything();
+    // Of that file; a power cut that takes all it can leaves so many.
+    std::size_t durable_bytes(const std::string& path) const {
+        const auto found = durable_names_.find(path);
+        return found == durable_names_.end() ? 0 : found->second->durable.size();
+    }
     // The machine starts again. Handles that were open are dead.
     void power_cut(Cut cut);
 
@@ -72,7 +83,11 @@ class MemoryFileSystem final : public FileSystem {
     std::map<std::string, NodePtr> durable_names_;
     std::set<std::string> folders_;
     std::uint64_t operations_ = 0;
+    bool fails(std::uint64_t operation) const;
+
+    std::optional<std::uint64_t> device_;
     std::optional<std::uint64_t> fail_at_, power_off_at_, capacity_;
+    std::uint64_t fail_count_ = 0;
     Error failure_;
 };
 
