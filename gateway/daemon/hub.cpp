@@ -125,6 +125,10 @@ Result<void> Hub::open_parts() {
                                              .events = events_,
                                              .drive = drive_,
                                              .inbox = inbox_}));
+    sync_ = SyncDesk::open({.data_folder = hub.data_folder,
+                            .runtime_folder = hub.runtime_folder,
+                            .recorder_user = recorder_user},
+                           {.clock = clock, .board = board_});
     gate_ = std::make_unique<GateKeeper>(clock, board_);
     std::ranges::move(look_at_walls(hub.data_folder, hub.runtime_folder, recorder_user),
                       std::back_inserter(walls));
@@ -142,9 +146,18 @@ void Hub::start_threads() {
         rpc_->run(stop);
         rpc_ended_ = true;
     });
+    if (!sync_) return;
+    sync_thread_ = std::jthread([this](const std::stop_token& stop) {
+        name_thread("sync");
+        sync_->run(stop);
+    });
 }
 
 void Hub::stop_threads() {
+    if (sync_thread_.joinable()) {
+        sync_thread_.request_stop();
+        sync_thread_.join();
+    }
     if (index_thread_.joinable()) {
         index_thread_.request_stop();
         inbox_.close();

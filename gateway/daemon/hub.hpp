@@ -16,6 +16,7 @@
 #include "gateway/daemon/rpc_worker.hpp"
 #include "gateway/daemon/sd_notify.hpp"
 #include "gateway/daemon/supervisor.hpp"
+#include "gateway/daemon/sync_desk.hpp"
 
 namespace hd::daemon {
 
@@ -89,6 +90,7 @@ class Hub {
     std::unique_ptr<IndexWorker> index_;
     std::unique_ptr<RpcWorker> rpc_;
     std::unique_ptr<Supervisor> supervisor_;
+    std::unique_ptr<SyncDesk> sync_;  // null: recorders sync their own files
     std::unique_ptr<GateKeeper> gate_;
     std::shared_ptr<const Ruling> applied_;
     bool applied_once_ = false;
@@ -97,6 +99,7 @@ class Hub {
     BootTime next_anew_{};
     std::jthread index_thread_;
     std::jthread rpc_thread_;
+    std::jthread sync_thread_;
 };
 
 }  // namespace hd::daemon

@@ -70,6 +70,16 @@ std::optional<EncoderStatus> StatusBoard::encoders() const {
     return encoders_;
 }
 
+void StatusBoard::set_sync(SyncStatus status) {
+    const std::lock_guard lock(mutex_);
+    sync_ = std::move(status);
+}
+
+SyncStatus StatusBoard::sync() const {
+    const std::lock_guard lock(mutex_);
+    return sync_;
+}
+
 void StatusBoard::set_walls(std::vector<Wall> walls) {
     const std::lock_guard lock(mutex_);
     walls_ = std::move(walls);

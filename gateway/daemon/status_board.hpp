@@ -69,6 +69,12 @@ struct EncoderStatus {
     std::uint32_t refused_cameras = 0;
 };
 
+// How recorders make durable what they wrote.
+struct SyncStatus {
+    bool shared = false;  // one sync of the file system serves all; else each its own file
+    std::string why;
+};
+
 // A condition that the operator should know of; gone when it is cleared.
 struct Health {
     std::string state;  // warning, error
@@ -97,6 +103,9 @@ class StatusBoard {
     void set_encoders(EncoderStatus status);
     std::optional<EncoderStatus> encoders() const;
 
+    void set_sync(SyncStatus status);
+    SyncStatus sync() const;
+
     void set_walls(std::vector<Wall> walls);
     std::vector<Wall> walls() const;
     void set_gate_walls(std::vector<Wall> walls);  // empty: no gate runs
@@ -108,6 +117,7 @@ class StatusBoard {
     std::map<CameraId, CameraStatus> cameras_;
     IndexStatus index_;
     std::optional<EncoderStatus> encoders_;
+    SyncStatus sync_;
     std::map<std::string, Health> health_;
     std::vector<Wall> walls_, gate_walls_;
 };

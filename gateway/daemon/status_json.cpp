@@ -138,6 +138,14 @@ void write_encoders(JsonWriter& out, const std::optional<EncoderStatus>& encoder
         .end_object();
 }
 
+void write_sync(JsonWriter& out, const SyncStatus& sync) {
+    out.key("sync")
+        .begin_object()
+        .field("way", sync.shared ? "shared" : "own")
+        .field("why", sync.why)
+        .end_object();
+}
+
 void write_warning(JsonWriter& out, std::string_view name, std::string_view text) {
     out.begin_object().field("name", name).field("text", text).end_object();
 }
@@ -194,6 +202,7 @@ std::string status_json(const StatusFacts& facts, const StatusBoard& board) {
     write_disk(out, facts, index);
     write_index(out, index);
     write_encoders(out, board.encoders());
+    write_sync(out, board.sync());
     out.key("walls").begin_array();
     for (const Wall& wall : board.walls()) write_wall(out, wall);
     for (const Wall& wall : recorder_walls(cameras)) write_wall(out, wall);

@@ -97,8 +97,9 @@ void Supervisor::take(Connection& connection, link::Message&& message) {
         [&](const auto& m) {
             using T = std::decay_t<decltype(m)>;
             if constexpr (std::is_same_v<T, link::Hello> || std::is_same_v<T, link::NewSettings> ||
-                          std::is_same_v<T, link::Stop> || std::is_same_v<T, link::EncoderGrant>) {
-                connection.dead = true;  // Not for a recorder to say.
+                          std::is_same_v<T, link::Stop> || std::is_same_v<T, link::EncoderGrant> ||
+                          std::is_same_v<T, link::SyncAsk> || std::is_same_v<T, link::SyncAnswer>) {
+                connection.dead = true;  // Not for a recorder to say, or not here.
             } else {
                 on_message(camera, m);
             }

@@ -46,8 +46,11 @@ Result<void> write_all(int fd, ByteView bytes, const std::string& path) {
 
 class RealAppendFile final : public AppendFile {
   public:
-    RealAppendFile(Fd fd, std::string path, std::uint64_t size)
-        : fd_(std::move(fd)), path_(std::move(path)), size_(size) {}
+    RealAppendFile(Fd fd, std::string path, const struct stat& facts)
+        : fd_(std::move(fd)),
+          path_(std::move(path)),
+          size_(static_cast<std::uint64_t>(facts.st_size)),
+          device_(facts.st_dev) {}
     Result<void> append(ByteView bytes) override {
         HD_TRY(write_all(fd_.get(), bytes, path_));
         size_ += bytes.size();
@@ -66,6 +69,15 @@ class RealAppendFile final : public AppendFile {
         if (::fsync(fd_.get()) != 0) return errno_error(errno, "fsync " + path_);
         return {};
     }
+    Result<bool> write_back() override {
+        constexpr unsigned kAll =
+            SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER;
+        if (::sync_file_range(fd_.get(), 0, 0, kAll) == 0) return true;
+        // Not every kernel and every system call filter knows it.
+        if (errno == ENOSYS || errno == EPERM) return false;
+        return errno_error(errno, "write back " + path_);
+    }
+    std::optional<std::uint64_t> device() const override { return device_; }
     std::uint64_t size() const override { return size_; }
     void keep_room(std::uint64_t bytes) override {
         struct stat there {};  // Others may append too.
@@ -82,6 +94,7 @@ class RealAppendFile final : public AppendFile {
     Fd fd_;
     std::string path_;
     std::uint64_t size_;
+    const std::uint64_t device_;
 };
 
 Result<std::unique_ptr<AppendFile>> open_file(const std::string& path, int flags) {
@@ -89,8 +102,7 @@ Result<std::unique_ptr<AppendFile>> open_file(const std::string& path, int flags
     if (!fd) return errno_error(errno, "open " + path);
     struct stat st {};
     if (::fstat(fd.get(), &st) != 0) return errno_error(errno, "stat " + path);
-    std::unique_ptr<AppendFile> file = std::make_unique<RealAppendFile>(
-        std::move(fd), path, static_cast<std::uint64_t>(st.st_size));
+    std::unique_ptr<AppendFile> file = std::make_unique<RealAppendFile>(std::move(fd), path, st);
     return file;
 }
 

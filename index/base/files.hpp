@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -52,6 +53,12 @@ class AppendFile {
     // start a new file (https://lwn.net/Articles/752063/).
     virtual Result<void> sync_data() = 0;
     virtual Result<void> sync_all() = 0;  // fsync
+    // The first half of sync_data(), for whoever has the second half done for the whole file
+    // system (syncfs): all that was appended is with the device, and may be in its cache only.
+    // False: this file cannot say. An error is one of sync_data().
+    virtual Result<bool> write_back() { return false; }
+    // The device number of its file system (stat); nothing: it is on none.
+    virtual std::optional<std::uint64_t> device() const { return std::nullopt; }
     virtual std::uint64_t size() const = 0;
     // Keeps room on the disk for so many bytes behind the end, so that they can be appended when it
     // is full. The file's size stays. A hint: not every file system can, and a full one cannot.

@@ -35,9 +35,9 @@ constexpr const char* kAllowed[] = {
     "statfs", "fstatfs", "access", "faccessat", "faccessat2", "readlink", "readlinkat",
     "getdents64", "getcwd", "chdir", "lseek", "mkdir", "mkdirat", "rename", "renameat", "renameat2",
     "unlink", "unlinkat", "rmdir", "truncate", "ftruncate", "fallocate", "fadvise64", "fsync",
-    "fdatasync", "sync_file_range", "flock", "fcntl", "dup", "dup2", "dup3", "umask",
-    "memfd_create", "inotify_init1", "inotify_add_watch", "inotify_rm_watch", "copy_file_range",
-    "sendfile",
+    "fdatasync", "sync_file_range", "sync_file_range2", "flock", "fcntl", "dup", "dup2", "dup3",
+    "umask", "memfd_create", "inotify_init1", "inotify_add_watch", "inotify_rm_watch",
+    "copy_file_range", "sendfile",
     // waiting
     "poll", "ppoll", "select", "pselect6", "epoll_create", "epoll_create1", "epoll_ctl",
     "epoll_wait", "epoll_pwait", "epoll_pwait2", "eventfd", "eventfd2", "pipe", "pipe2",

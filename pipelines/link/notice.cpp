@@ -23,9 +23,11 @@ enum class Type : std::uint8_t {
     farewell = 8,
     encoder_report = 9,
     walls_report = 10,
+    sync_ask = 11,
     new_settings = 64,
     stop = 65,
     encoder_grant = 66,
+    sync_answer = 67,
 };
 
 void put_text(ByteWriter& out, std::string_view text) {
@@ -196,6 +198,16 @@ struct Encoder {
         type(Type::farewell);
         put_text(out, m.why);
     }
+    void operator()(const SyncAsk& m) const {
+        type(Type::sync_ask);
+        out.u64(m.number);
+        out.u64(m.device);
+    }
+    void operator()(const SyncAnswer& m) const {
+        type(Type::sync_answer);
+        out.u64(m.number);
+        out.u8(m.synced ? 1 : 0);
+    }
     void operator()(const NewSettings& m) const {
         type(Type::new_settings);
         Bytes body = encode_settings(m.settings);
@@ -310,6 +322,20 @@ EncoderGrant get_encoder_grant(ByteReader& in) {
     return m;
 }
 
+SyncAsk get_sync_ask(ByteReader& in) {
+    SyncAsk m;
+    m.number = in.u64();
+    m.device = in.u64();
+    return m;
+}
+
+SyncAnswer get_sync_answer(ByteReader& in) {
+    SyncAnswer m;
+    m.number = in.u64();
+    m.synced = get_bool(in);
+    return m;
+}
+
 Result<Message> get_settings(ByteReader& in) {
     const ByteView bytes = in.long_string(kMaxMessageBytes);
     HD_TRY(in.finish("new_settings"));
@@ -352,6 +378,10 @@ Result<Message> decode_body(ByteReader& in, std::uint8_t type) {
             return whole(in, "walls_report", get_walls(in));
         case Type::encoder_grant:
             return whole(in, "encoder_grant", get_encoder_grant(in));
+        case Type::sync_ask:
+            return whole(in, "sync_ask", get_sync_ask(in));
+        case Type::sync_answer:
+            return whole(in, "sync_answer", get_sync_answer(in));
         case Type::new_settings:
             return get_settings(in);
         case Type::stop:

@@ -95,6 +95,12 @@ struct WallsReport {
 struct Farewell {
     std::string why;
 };  // last packet of an orderly end
+// On sync.sock, from the thread `disk`: all that it wrote so far is to be durable.
+struct SyncAsk {
+    std::uint64_t number = 0;  // counts up; the answer names it
+    std::uint64_t device = 0;  // st_dev of its file
+    bool operator==(const SyncAsk&) const = default;
+};
 
 // Daemon to recorder.
 struct NewSettings {
@@ -110,9 +116,16 @@ struct EncoderGrant {
     bool operator==(const EncoderGrant&) const = default;
 };
 
-using Message =
-    std::variant<Hello, StateChanged, ClipOpened, PieceDurable, ClipFinished, GapChanged, Progress,
-                 EncoderReport, WallsReport, Farewell, NewSettings, Stop, EncoderGrant>;
+// On sync.sock. True: what was written before that ask is durable. False: sync it yourself.
+struct SyncAnswer {
+    std::uint64_t number = 0;
+    bool synced = false;
+    bool operator==(const SyncAnswer&) const = default;
+};
+
+using Message = std::variant<Hello, StateChanged, ClipOpened, PieceDurable, ClipFinished,
+                             GapChanged, Progress, EncoderReport, WallsReport, Farewell, SyncAsk,
+                             NewSettings, Stop, EncoderGrant, SyncAnswer>;
 
 Bytes encode(const Message& message);
 Result<Message> decode(ByteView packet);

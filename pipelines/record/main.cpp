@@ -18,6 +18,7 @@
 #include "pipelines/record/confinement.hpp"
 #include "pipelines/record/input_recorder.hpp"
 #include "pipelines/record/recorder.hpp"
+#include "pipelines/record/shared_sync_fs.hpp"
 
 namespace {
 
@@ -123,9 +124,12 @@ int record_camera(const Flags& flags) {
     if (auto path = link::check_socket_path(flags.link); !path) return complain(path.error());
     log::set_program("recorder " + flags.camera.substr(0, 8));
     const std::string socket = std::filesystem::absolute(flags.link);
+    record::SyncLink sync(system_clock(), join(parent_folder(socket), "sync.sock"),
+                          link::LinkChannel::connect_from_folder);
+    record::SharedSyncFileSystem fs(real_file_system(), sync);
     record::Recorder recorder(
         {.link_path = socket, .camera = *camera},
-        {.fs = real_file_system(),
+        {.fs = fs,
          .clock = system_clock(),
          .make_source =
              [&](const link::RecorderSettings& settings, Clock& clock, ingest::Ingress& ingress,

@@ -94,6 +94,8 @@ std::vector<Message> one_of_each() {
         EncoderGrant{{"v4l2h264enc", "x264enc"}, "its share of a Raspberry Pi 4"},
         WallsReport{{{"recorder.files", WallState::enforced, "Landlock ABI 7"},
                      {"recorder.hosts", WallState::missing, "ports, not hosts"}}},
+        SyncAsk{77, 0x801},
+        SyncAnswer{77, true},
     };
 }
 
@@ -140,6 +142,12 @@ TEST_CASE("fields arrive where they belong") {
     const auto walls = decode(encode(one_of_each()[12]));
     REQUIRE(walls.ok());
     CHECK(std::get<WallsReport>(*walls).walls == std::get<WallsReport>(one_of_each()[12]).walls);
+    const auto ask = decode(encode(one_of_each()[13]));
+    REQUIRE(ask.ok());
+    CHECK(std::get<SyncAsk>(*ask) == SyncAsk{77, 0x801});
+    const auto answer = decode(encode(one_of_each()[14]));
+    REQUIRE(answer.ok());
+    CHECK(std::get<SyncAnswer>(*answer) == SyncAnswer{77, true});
 }
 
 TEST_CASE("a packet that is cut short or goes on is refused") {
