@@ -5,12 +5,17 @@
 #include <cstdint>
 
 #include "index/base/check.hpp"
+#include "index/base/crypto.hpp"
+#include "index/base/encoding.hpp"
 #include "pipelines/ingest/rtsp_client.hpp"
 
 using namespace hd;
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-    ingest::RtspClient client("rtsp://camera/stream", "user", "pass-word");
+    // No camera can say the hash of its own words. A fixed password it finds, and may hear again:
+    // the opaque text of a challenge goes back to it, without what a header cannot hold.
+    const std::string password = to_hex(sha256({data, size}));
+    ingest::RtspClient client("rtsp://camera/stream", "user", password);
     client.start();
     ByteView in(data, size);
     std::size_t items = 0;
@@ -29,10 +34,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     }
     client.teardown();
     const std::string said = client.take_output();
-    // A camera that says it itself may hear it again (the opaque text of a challenge).
-    constexpr std::string_view kPassword = "pass-word";
-    HD_CHECK(as_text({data, size}).find(kPassword) != std::string_view::npos ||
-             said.find(kPassword) == std::string::npos);
+    HD_CHECK(said.find(password) == std::string::npos);
     for (std::size_t at = 0; (at = said.find('\n', at)) != std::string::npos; ++at)
         HD_CHECK(at > 0 && said[at - 1] == '\r');
     return 0;
