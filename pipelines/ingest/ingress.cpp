@@ -97,7 +97,9 @@ void Ingress::clear() {
 
 Ingress::Stats Ingress::stats() const {
     const std::lock_guard lock(mutex_);
-    return stats_;
+    Stats now = stats_;
+    if (dropping_) now.dropping = dropping_->frames;
+    return now;
 }
 
 }  // namespace hd::ingest

@@ -48,6 +48,8 @@ class Ingress {
         std::uint64_t refused_audio = 0;     // since the start
         std::uint64_t bytes_queued = 0;      // now
         std::uint64_t bytes_queued_max = 0;  // since the start
+        // Refused since a frame was last taken, for want of room or of a key frame: 0, none is.
+        std::uint64_t dropping = 0;
     };
     Stats stats() const;
 

@@ -94,8 +94,7 @@ void ClipDisk::fail(ClipId clip, const Error& error) {
                    to_string(camera_), to_string(clip), error.what, suppressed);
     events_.push_back(DiskFailed{clip, error});
     if (writer_) break_off(error);
-    disk_cause_ = error.code == ErrorCode::exhausted ? journal::GapCause::disk_full
-                                                     : journal::GapCause::disk_error;
+    disk_cause_ = cause_of(error);
     no_video({stamp_in(*header_, clock_->boot()), disk_cause_, error.what});
 }
 

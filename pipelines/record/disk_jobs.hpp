@@ -52,6 +52,11 @@ struct GapStands {
     journal::GapCause cause = journal::GapCause::closed;
     std::string detail;
 };
+// What an error of the disk is for who misses the video.
+inline journal::GapCause cause_of(const Error& error) {
+    return error.code == ErrorCode::exhausted ? journal::GapCause::disk_full
+                                              : journal::GapCause::disk_error;
+}
 // The clip's file cannot go on: begin another. What was synced is safe.
 struct DiskFailed {
     ClipId clip;

@@ -10,6 +10,7 @@ namespace {
 
 // A camera whose troubles change with each attempt would fill its journal.
 constexpr Micros kLeastPerCause = std::chrono::minutes(1);
+constexpr unsigned kMostSoon = 8;
 // One open gap with its causes, a minute apart, while the disk takes nothing: beyond four hours of
 // that the present cause stands for the rest.
 constexpr std::size_t kMostKept = 256;
@@ -45,7 +46,10 @@ void GapBook::apply(const journal::CameraRecord& record) {
             open_->cause = gap->cause;
         }
     }
-    if (std::holds_alternative<journal::GapEnded>(record)) open_.reset();
+    if (std::holds_alternative<journal::GapEnded>(record)) {
+        open_.reset();
+        suspect_.reset();
+    }
 }
 
 Result<void> GapBook::read_others() {
@@ -106,10 +110,19 @@ bool GapBook::is_open() {
 void GapBook::open(const std::optional<journal::Stamp>& edge, const journal::Stamp& seen,
                    journal::GapCause cause, const std::string& detail) {
     if (!is_open()) return put_open(edge.value_or(seen), cause, detail);
+    if (open_->cause == cause) suspect_.reset();
     if (open_->cause == cause || !is_after(seen, open_->since)) return;
     const bool hub = is_ours(open_->cause) || is_ours(cause);
     if (hub || seen.boot != open_->since.boot || seen.at - open_->since.at >= kLeastPerCause)
-        put_open(seen, cause, detail);
+        return put_open(seen, cause, detail);
+    if (!suspect_ || suspect_->cause != cause) {
+        suspect_ = Suspect{seen, cause, detail};
+    } else if (open_->soon < kMostSoon) {
+        const unsigned soon = open_->soon + 1;
+        const Suspect first = *std::exchange(suspect_, std::nullopt);
+        put_open(first.seen, cause, first.detail);
+        open_->soon = soon;
+    }
 }
 
 void GapBook::close(const journal::Stamp& at) {

@@ -26,7 +26,8 @@ class GapBook {
 
     // Video ended at `edge`; nobody knew before `seen`. If a gap is open already it goes on, under
     // a new cause from `seen` on where that says more: what the camera does instead of what the hub
-    // did, or another trouble of the camera after a minute of the first.
+    // did, another trouble of the camera when it is seen for the second time in a row (from the
+    // first on, a few times in a gap), or after a minute of the cause before.
     void open(const std::optional<journal::Stamp>& edge, const journal::Stamp& seen,
               journal::GapCause cause, const std::string& detail);
     // Video is back and durable. Nothing if no gap is open.
@@ -48,6 +49,13 @@ class GapBook {
         journal::Stamp first;  // where video ended
         journal::Stamp since;  // of the present cause
         journal::GapCause cause = journal::GapCause::closed;
+        unsigned soon = 0;  // causes written within a minute of the one before
+    };
+    // Another cause than the open gap's, seen once.
+    struct Suspect {
+        journal::Stamp seen;
+        journal::GapCause cause;
+        std::string detail;
     };
     void put(const journal::CameraRecord& record);
     void put_open(const journal::Stamp& when, journal::GapCause cause, const std::string& detail);
@@ -61,6 +69,7 @@ class GapBook {
     std::uint64_t read_until_ = 0;
     bool made_ = false;  // the journal's folder was there
     std::optional<Open> open_;
+    std::optional<Suspect> suspect_;
     std::deque<journal::CameraRecord> kept_;  // at most a few: one gap, its causes
     std::vector<GapStands> events_;
 };

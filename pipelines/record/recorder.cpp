@@ -113,7 +113,7 @@ void Recorder::read_link() {
             // A daemon of another release: it cannot tell us anything, so make room for a recorder
             // that it can talk to, at a place where nothing is lost.
             if (message.error().code == ErrorCode::invalid) {
-                stop_at_key_ = true;
+                if (!leave_by_ && settings_) leave_by_ = now + settings_->clip_max;
                 if (!work_) stop_why_ = "the daemon is of another release";
             }
             log::info("link.lost", "camera={} why=\"{}\"", to_string(options_.camera),

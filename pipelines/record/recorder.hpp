@@ -92,6 +92,10 @@ class Recorder {
     void begin_session();
     void end_session(journal::GapCause cause, const std::string& detail, clip::EndReason reason);
     void watch_session();
+    bool watch_overload(BootTime now);
+    bool watch_undecodable(BootTime now);
+    bool ask_for_key(BootTime now);
+    void end_overloaded(const std::string& detail);
     void take(ingest::SourceEvent&& event);
     void take_lost(const ingest::Lost& lost);
     void take_format(const ingest::StreamFormat& format);
@@ -107,7 +111,7 @@ class Recorder {
     BootTime next_connect_{}, next_read_{};
     BootTime alone_since_{};
     std::optional<std::string> stop_why_;
-    bool stop_at_key_ = false;  // a daemon of another version is there
+    std::optional<BootTime> leave_by_;  // a daemon of another release is there
     Ended ended_ = Ended::asked;
 
     std::optional<link::RecorderSettings> settings_;

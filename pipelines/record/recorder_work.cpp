@@ -13,8 +13,6 @@ namespace {
 
 // Longer than any teardown (measured: 101 ms on a frozen peer); what takes longer hangs.
 constexpr Micros kStopPatience = std::chrono::seconds(2);
-// For parameter sets while pictures come; "smart" codecs send key frames 10 s apart and more.
-constexpr Micros kParameterPatience = std::chrono::seconds(60);
 
 link::CameraState state_after(journal::GapCause cause) {
     switch (cause) {
@@ -26,6 +24,10 @@ link::CameraState state_after(journal::GapCause cause) {
             return link::CameraState::stalled;
         case journal::GapCause::encoder:
             return link::CameraState::encoder_failed;
+        case journal::GapCause::overload:
+        case journal::GapCause::disk_full:
+        case journal::GapCause::disk_error:
+            return link::CameraState::disk_problem;
         default:
             return link::CameraState::connecting;
     }
@@ -118,9 +120,9 @@ void Recorder::take_disk(DiskEvent&& event) {
                                .boot_end = id.boot_end,
                                .utc_end = id.utc_end,
                                .frames = synced->frames});
-        if (work_->disk_problem && id.kind == clip::PieceKind::video) {
-            work_->disk_problem = false;
-            say_state(link::CameraState::recording, "");
+        if (id.kind == clip::PieceKind::video && work_->session.is_open()) {
+            work_->key_asks = 0;
+            work_->disk_problem = false;  // take_frame() says so.
         }
     } else if (auto* ended = std::get_if<ClipEnded>(&event)) {
         say(link::ClipFinished{ended->path, std::move(ended->summary)});
@@ -128,6 +130,10 @@ void Recorder::take_disk(DiskEvent&& event) {
         say(link::GapChanged{gap->open, gap->when, gap->cause, std::move(gap->detail)});
     } else if (const auto* failed = std::get_if<DiskFailed>(&event)) {
         work_->session.abandon(failed->clip);
+        if (work_->camera && !work_->session.is_open()) {
+            work_->camera->broke = cause_of(failed->error);
+            work_->camera->broke_detail = failed->error.what;
+        }
         // A drive came back, or somebody made the folder anew: a new process has the right to it.
         if (wiring_.confine && folder_identity(*settings_) != folder_)
             stop_why_ = "its clips folder is another one now";
@@ -146,7 +152,9 @@ void Recorder::begin_session() {
         .guard = {*settings_, encoders_},
         .run = random_run_id(),
         .started = now,
-        .last_frame = now};
+        .last_frame = now,
+        .skipped = w.session.skipped_frames(),
+        .refused = w.ingress.stats().refused_frames};
     w.session.begin_run(camera.run);
     w.camera.emplace(std::move(camera));
     if (!w.disk_problem && w.failures == 0) say_state(link::CameraState::connecting, "");
@@ -154,36 +162,6 @@ void Recorder::begin_session() {
         end_session(started.error().code == ErrorCode::invalid ? journal::GapCause::refused
                                                                : journal::GapCause::encoder,
                     started.error().what, clip::EndReason::stream_lost);
-}
-
-void Recorder::watch_session() {
-    Work& w = *work_;
-    const BootTime now = wiring_.clock.boot();
-    if (!w.camera) {
-        if (now >= w.retry_at && !stop_at_key_) begin_session();
-        if (!w.camera && stop_at_key_) stop_why_ = "the daemon is of another release";
-        return;
-    }
-    CameraSession& c = *w.camera;
-    // A silent open TCP connection gives no error, ever: the watchdog is ours.
-    const bool never = c.last_frame == c.started;
-    const Micros patience = never ? settings_->first_frame_timeout : settings_->frame_gap_timeout;
-    // Some cameras send their parameter sets seldom; connecting again would only lose them.
-    const std::uint64_t unusable = never ? c.source->stats().unusable_frames : c.unusable;
-    if (unusable > c.unusable && now - c.started <= kParameterPatience) {
-        c.unusable = unusable;
-        c.last_unusable = now;
-        say_state(link::CameraState::connecting,
-                  "pictures come, but no parameter sets (SPS, PPS) to decode them with: waiting");
-    }
-    const BootTime last = std::max(c.last_frame, c.last_unusable);
-    // Frames that wait in the ingress because the disk is slow are not the camera's fault.
-    if (now - last <= patience || w.ingress.stats().bytes_queued > 0) return;
-    end_session(journal::GapCause::stalled,
-                c.unusable > 0 && never
-                    ? "pictures come, but no parameter sets (SPS, PPS) to decode them with"
-                    : fmt::format("no frame for {} ms", (now - last).count() / 1000),
-                clip::EndReason::stream_lost);
 }
 
 void Recorder::take(ingest::SourceEvent&& event) {
@@ -230,7 +208,7 @@ void Recorder::take_format(const ingest::StreamFormat& format) {
 void Recorder::take_frame(const ingest::Frame& frame) {
     Work& w = *work_;
     w.camera->last_frame = std::max(wiring_.clock.boot(), w.camera->started + Micros(1));
-    if (stop_at_key_ && frame.key()) {
+    if (leave_by_ && frame.key()) {
         stop_why_ = "the daemon is of another release";
         return;
     }
@@ -239,6 +217,7 @@ void Recorder::take_frame(const ingest::Frame& frame) {
         return;
     }
     if (!w.session.is_open()) return;
+    w.camera->keyless_since.reset();
     if (!w.camera->has_frames) {
         w.camera->has_frames = true;
         w.failures = 0;
@@ -250,19 +229,10 @@ void Recorder::take_frame(const ingest::Frame& frame) {
             say(state_);
         }
     }
+    if (!w.disk_problem && !w.camera->overload) say_state(link::CameraState::recording, "");
     const auto lost =
         w.camera->kept ? w.camera->guard.look(frame, wiring_.clock.boot()) : std::nullopt;
     if (lost) end_session(lost->cause, lost->detail, clip::EndReason::stream_lost);
-}
-
-void Recorder::take_dropped(const ingest::Dropped& dropped) {
-    Work& w = *work_;
-    const std::string detail = fmt::format("{} frames dropped", dropped.frames);
-    log::warn("frames.dropped", "camera={} frames={} why=\"the disk was too slow\"",
-              to_string(options_.camera), dropped.frames);
-    if (!w.session.is_open()) return;
-    w.session.end(clip::EndReason::overload, detail, wiring_.clock.boot()).ignore();
-    w.queue.offer(OpenGap{w.time.stamp_now(), journal::GapCause::overload, detail});
 }
 
 void Recorder::end_session(journal::GapCause cause, const std::string& detail,
@@ -281,7 +251,7 @@ void Recorder::end_session(journal::GapCause cause, const std::string& detail,
     }
     // What came in before is recorded still.
     while (auto event = camera.has_frames ? w.ingress.pop(Micros(0)) : std::nullopt) {
-        if (std::holds_alternative<ingest::Dropped>(*event)) break;
+        if (const auto* dropped = std::get_if<ingest::Dropped>(&*event)) take_dropped(*dropped);
         if (const auto* format = std::get_if<ingest::StreamFormat>(&*event))
             w.session.set_format(*format);
         if (const auto* heard = std::get_if<ingest::AudioFrame>(&*event))
@@ -289,6 +259,8 @@ void Recorder::end_session(journal::GapCause cause, const std::string& detail,
         const auto* frame = std::get_if<ingest::Frame>(&*event);
         if (frame && !w.session.add(*frame)) break;
     }
+    if (const std::uint64_t lost = w.ingress.stats().dropping; lost > 0)
+        take_dropped({.frames = lost, .first_pts = {}});
     const auto camera_clock = camera.source ? facts_of(camera.source->stats().camera_clock)
                                             : std::optional<journal::CameraClock>();
     camera.source.reset();

@@ -31,12 +31,15 @@ bool needs_reconnect(const link::RecorderSettings& a, const link::RecorderSettin
 
 BootTime retry_at(const LostSession& lost) {
     using enum journal::GapCause;
+    // What is ours to answer for: the camera is well, and begins anew with a key frame.
+    constexpr Micros kAtLeast = std::chrono::milliseconds(100);
+    if (lost.cause == overload || lost.cause == disk_full || lost.cause == disk_error)
+        return lost.ended + kAtLeast;
     if (lost.cause != unreachable && lost.cause != stalled && lost.cause != closed)
         return lost.ended + ingest::reconnect_delay(lost.failures, lost.jitter);
     // Counted from the beginning of a try, which may itself have waited for a second. A camera that
     // was there a moment ago is asked again at once, but never in a tight loop.
     constexpr std::int64_t kLeastUs = 750'000, kSpreadUs = 250'000;
-    constexpr Micros kAtLeast = std::chrono::milliseconds(100);
     const Micros wait(kLeastUs + kSpreadUs * (std::int64_t{lost.jitter} >> 16) / 65536);
     return std::max(lost.began + wait, lost.ended + kAtLeast);
 }

@@ -37,6 +37,8 @@ class CameraDays::Camera final : public ingest::Source {
         days_.camera_ = this;
         if (days_.mood_ == Mood::off) say(ingest::Lost{journal::GapCause::unreachable, "no route"});
         if (days_.mood_ == Mood::refuses) say(ingest::Lost{journal::GapCause::refused, "401"});
+        if (days_.mood_ == Mood::encoder_fails)
+            say(ingest::Lost{journal::GapCause::encoder, "the encoder failed"});
         return {};
     }
     Result<void> stop(BootTime) override {
@@ -60,7 +62,7 @@ class CameraDays::Camera final : public ingest::Source {
         if (!std::exchange(connected_, true)) {
             say(ingest::Connected{});
             say(some_format());
-            key = true;
+            key = key || days_.begins_with_key;
         }
         say(some_frame(days_.clock.boot(), key));
     }
@@ -138,7 +140,7 @@ void CameraDays::daemon_is_of_another_release() {
 }
 
 void CameraDays::look() {
-    for (int i = 0; i < kTurns && recorder_; ++i) {
+    for (int i = 0; i < kTurns && recorder_ && !sleeps_; ++i) {
         talk();
         if (recorder_->step(Micros(0))) continue;
         ended = recorder_->finish();

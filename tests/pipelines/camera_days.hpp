@@ -19,7 +19,7 @@
 namespace hd::test {
 
 // What the camera does from now on.
-enum class Mood { well, off, refuses, silent, hangs };
+enum class Mood { well, off, refuses, encoder_fails, silent, hangs };
 
 // A stretch of a camera's time line: a clip, or a gap of its journal.
 struct Tile {
@@ -37,6 +37,7 @@ class CameraDays {
     // -- the camera --
     void set_mood(Mood mood);
     void hang_up();  // the camera closes the connection
+    bool begins_with_key = true;  // each session
     Micros frame_step = std::chrono::seconds(1);
     int key_every = 10;
     std::optional<ingest::CameraClock> camera_clock;
@@ -59,6 +60,8 @@ class CameraDays {
     void daemon_speaks(const link::Message& message);
     void daemon_is_of_another_release();
     void recorder_dies();  // kill -9
+    // It gets no turn, while pictures go on coming: a machine, or a disk, that is too slow.
+    void recorder_sleeps(bool on) { sleeps_ = on; }
     bool recorder_lives() const { return recorder_ != nullptr; }
     void enable(bool on);
     // Everything dies; a power cut if `cut` says so, else the same boot goes on.
@@ -94,7 +97,7 @@ class CameraDays {
     std::optional<link::LinkChannel> channel_;
     std::optional<daemon::ClockKeeper> clock_keeper_;
     std::optional<daemon::JournalKeeper> keeper_;
-    bool told_ = false, enabled_ = true;
+    bool told_ = false, enabled_ = true, sleeps_ = false;
     Mood mood_ = Mood::well;
     Camera* camera_ = nullptr;  // the session that is open
     BootTime next_frame_{};
