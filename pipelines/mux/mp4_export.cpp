@@ -56,9 +56,11 @@ Chosen choose(std::vector<OwnedSample> samples, Mp4Export::Part part, bool goes_
         if (s.pts < part.to) end = i + 1;
     }
     Chosen out;
+    // The clip's begin is that of its first picture in decode order: others may be shown before it.
+    const Micros from = part.from > Micros(0) ? part.from : Micros::min();
     if (!goes_on)
         for (std::size_t i = 0; i < std::min(begin, end); ++i)
-            out.keyless += samples[i].pts >= part.from && samples[i].pts < part.to ? 1 : 0;
+            out.keyless += samples[i].pts >= from && samples[i].pts < part.to ? 1 : 0;
     if (begin >= end) return out;
     out.show_from = std::max(part.from, samples[begin].pts);
     const auto at = [&](std::size_t i) {
@@ -116,8 +118,10 @@ class AvMp4Export final : public Mp4Export {
         return {};
     }
 
+    std::uint64_t dropped_frames() const override { return report_.dropped_frames; }
+
     Result<ExportReport> finish() override {
-        if (!track_)
+        if (nothing_shown())
             return Error{ErrorCode::not_found, "nothing to export: no key picture in that window"};
         if (const int rc = av_write_trailer(out_.get()); rc < 0) return av_error(rc, "mp4 index");
         out_->pb = nullptr;

@@ -47,7 +47,10 @@ class Mp4Export {
     // first ones had no sound: begin another file for this one and the rest.
     virtual Result<void> add_clip(ByteView fragmented, Part part) = 0;
 
-    // Index to the front, fsync. Once.
+    // ExportReport::dropped_frames so far.
+    virtual std::uint64_t dropped_frames() const = 0;
+
+    // Index to the front, fsync. Once. not_found: nothing of what was added can be shown.
     virtual Result<ExportReport> finish() = 0;
 };
 

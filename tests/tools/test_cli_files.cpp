@@ -15,16 +15,17 @@ bool have(const std::string& program) {
     return std::system(("command -v " + program + " >/dev/null 2>&1").c_str()) == 0;
 }
 
-// Ten seconds of moving picture at 25 fps, a key frame a second.
-bool make_video(const Desk& desk) {
+// By default ten seconds of moving picture at 25 fps, a key frame a second.
+bool make_video(const Desk& desk,
+                const std::string& picture = "-f lavfi -i testsrc2=size=320x240:rate=25 -t 10",
+                const std::string& encoder = "-g 25") {
     if (!have("ffmpeg")) {
         std::printf("skipped: no ffmpeg to make a video\n");
         return false;
     }
-    const std::string command =
-        "ffmpeg -v error -y -f lavfi -i testsrc2=size=320x240:rate=25 -t 10 -pix_fmt yuv420p "
-        "-c:v libx264 -preset ultrafast -g 25 " +
-        (desk / "in.mp4");
+    const std::string command = "ffmpeg -v error -y " + picture +
+                                " -pix_fmt yuv420p -c:v libx264 -preset ultrafast " + encoder +
+                                " " + (desk / "in.mp4");
     if (std::system(command.c_str()) == 0) return true;
     std::printf("skipped: this ffmpeg cannot encode H.264\n");
     return false;
@@ -138,6 +139,55 @@ TEST_SUITE("tools/cli/files") {
             CHECK(std::system(("ffmpeg -v error -xerror -i " + (desk / "out.mp4") +
                                " -f null - >/dev/null 2>&1")
                                   .c_str()) == 0);
+    }
+
+    TEST_CASE(
+        "clips without a key frame are opened with what came before them, or said and counted") {
+        const Desk desk;
+        // Five minutes with one key frame: cut by time, in the middle of reordered pictures.
+        if (!make_video(desk, "-f lavfi -i testsrc2=size=64x64:rate=10 -t 290",
+                        "-bf 3 -g 100000 -sc_threshold 0"))
+            return;
+        const auto clips = record(desk);
+        REQUIRE(clips.size() == 3);
+        const auto open = [&](std::vector<std::string> files, const std::string& out) {
+            files.insert(files.begin(), "open");
+            files.insert(files.end(), {"--key", "owner.key", "-o", out, "--json"});
+            return desk.halfdoor(files);
+        };
+        const Ran all = open(clips, "all.mp4");
+        REQUIRE_MESSAGE(all.code == 0, all.err);
+        CHECK(all.json()["frames"] == 2900);
+        CHECK(all.json()["hidden"] == 0);
+        const auto frames_of = [&](const std::string& clip) {
+            const auto lines = desk.halfdoor({"dump", clip}).lines();
+            return lines[lines.size() - 2]["frames"].get<int>();
+        };
+        // The third alone: the first two are beside it, and hidden.
+        const Ran third = open({clips[2]}, "third.mp4");
+        REQUIRE_MESSAGE(third.code == 0, third.err);
+        CHECK(contains(third.err, std::filesystem::path(clips[0]).filename().string()));
+        CHECK(third.json()["frames"] == 2900);
+        CHECK(third.json()["hidden"] == 2900 - frames_of(clips[2]));
+        // Behind the first one they cannot be hidden: a file of its own.
+        const Ran hole = open({clips[0], clips[2]}, "hole.mp4");
+        REQUIRE_MESSAGE(hole.code == 0, hole.err);
+        REQUIRE(hole.lines().size() == 2);
+        CHECK(hole.lines()[1]["hidden"] == third.json()["hidden"]);
+
+        // The second is deleted: what plays is written, the rest is said.
+        std::filesystem::remove(clips[1]);
+        const Ran without = open({clips[0], clips[2]}, "without.mp4");
+        CHECK(without.code == 1);
+        CHECK(contains(without.err, "nothing is here between"));
+        CHECK(without.json()["frames"] == frames_of(clips[0]));
+        CHECK(without.json()["dropped"] == frames_of(clips[2]));
+        // And then the one with the key frame, too.
+        std::filesystem::remove(clips[0]);
+        const Ran alone = open({clips[2]}, "alone.mp4");
+        CHECK(alone.code == 1);
+        CHECK(contains(alone.err, "begins without a key frame: it needs clip"));
+        CHECK_FALSE(std::filesystem::exists(desk / "alone.mp4"));
     }
 
     TEST_CASE("a clip that says another hour than it was sealed with is refused") {

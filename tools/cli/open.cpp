@@ -6,6 +6,7 @@
 #include "index/base/encoding.hpp"
 #include "tools/cli/app.hpp"
 #include "tools/cli/asks.hpp"
+#include "tools/cli/clip_joins.hpp"
 #include "tools/cli/keys.hpp"
 #include "tools/cli/progress.hpp"
 #include "tools/cli/video_out.hpp"
@@ -56,17 +57,15 @@ class ReleaseClips {
     std::vector<OpenedClip>& out_;
 };
 
-Result<OpenedClip> open_clip_file(const std::string& path,
-                                  std::span<const seal::Identity> identities) {
-    auto reader = clip::ClipReader::open(real_file_system(), path);
-    if (!reader) return reader.error().in(path);
+Result<OpenedClip> open_pieces(const clip::ClipReader& reader, const std::string& path,
+                               std::span<const seal::Identity> identities) {
     OpenedClip out;
-    out.clip = to_string(reader->header().clip);
-    for (std::size_t i = 0; i < reader->table().size(); ++i) {
-        if (reader->table()[i].identity.kind == clip::PieceKind::activity) continue;
-        auto piece = reader->read_piece(i);
+    out.clip = to_string(reader.header().clip);
+    for (std::size_t i = 0; i < reader.table().size(); ++i) {
+        if (reader.table()[i].identity.kind == clip::PieceKind::activity) continue;
+        auto piece = reader.read_piece(i);
         if (!piece) return piece.error().in(path);
-        auto plain = open_piece(reader->header_bytes(), *piece, identities);
+        auto plain = open_piece(reader.header_bytes(), *piece, identities);
         if (!plain) return plain.error().in(path);
         out.fragmented.insert(out.fragmented.end(), plain->begin(), plain->end());
         wipe(*plain);
@@ -79,15 +78,86 @@ Result<OpenedClip> open_clip_file(const std::string& path,
     return out;
 }
 
-Result<void> write_clip(OpenArgs& args, VideoOut& video, OpenedClip& clip) {
-    if (clip.pieces == 0) return {};
-    auto done = args.fragments ? video.add_fragmented(clip.fragmented, clip.frames, clip.length)
-                               : video.add_clip(clip.fragmented, {});
+Result<void> write_clip(const OpenArgs& args, VideoOut& video, OpenedClip& clip,
+                        mux::Mp4Export::Part part = {}) {
+    Result<void> done;
+    if (clip.pieces > 0)
+        done = args.fragments ? video.add_fragmented(clip.fragmented, clip.frames, clip.length)
+                              : video.add_clip(clip.fragmented, part);
+    wipe(clip.fragmented);
     if (!done) return done.error().in("clip " + clip.clip);
     return {};
 }
 
-void print_clips(Context& ctx, const std::vector<std::pair<std::string, Digest>>& clips) {
+using ClipDigests = std::vector<std::pair<std::string, Digest>>;
+
+// Clip files, in the order that they were given in, as one stream where one goes on with another.
+class ClipFiles {
+  public:
+    struct Wiring {
+        Context& ctx;
+        const OpenArgs& args;
+        std::span<const seal::Identity> identities;
+        VideoOut& video;
+    };
+    explicit ClipFiles(Wiring wiring) : w_(wiring) {}
+
+    Result<void> add(const std::string& path, ClipDigests& digests) {
+        auto reader = clip::ClipReader::open(real_file_system(), path);
+        if (!reader) return reader.error().in(path);
+        HD_ASSIGN(OpenedClip opened, open_pieces(*reader, path, w_.identities));
+        digests.emplace_back(opened.clip, sha256(opened.fragmented));
+        const ClipPlace place = place_of(*reader);
+        const bool follows = last_ && goes_on(*last_, place);
+        if (!follows && !place.keyed && !w_.args.fragments) HD_TRY(add_before(path, place));
+        return write(opened, place, Micros(0));
+    }
+    // Why a clip that begins without a key frame lacks pictures; the first one.
+    const std::string& missing() const { return missing_; }
+
+  private:
+    // What it takes to decode a clip that begins without a key frame, hidden in front of it.
+    Result<void> add_before(const std::string& path, const ClipPlace& place) {
+        FileSystem& fs = real_file_system();
+        const ClipsBefore before = clips_before(fs, path, place);
+        if (before.files.empty()) {
+            const std::string what =
+                fmt::format("{} begins without a key frame: {}", path, before.missing);
+            w_.ctx.warn(what);
+            if (missing_.empty()) missing_ = what;
+            return {};
+        }
+        // Nothing can be hidden in the middle of a file.
+        if (last_) HD_TRY(w_.video.begin_another());
+        w_.ctx.note(
+            fmt::format("{} begins without a key frame: decoded from {} {} before it, from "
+                        "{} on; what they show is hidden",
+                        path, before.files.size(), before.files.size() == 1 ? "clip" : "clips",
+                        before.files.front()));
+        last_.reset();
+        for (const std::string& file : before.files) {
+            auto reader = clip::ClipReader::open(fs, file);
+            if (!reader) return reader.error().in(file);
+            const ClipPlace its = place_of(*reader);
+            HD_ASSIGN(OpenedClip opened, open_pieces(*reader, file, w_.identities));
+            HD_TRY(write(opened, its, place.begin - its.zero));
+        }
+        return {};
+    }
+
+    Result<void> write(OpenedClip& opened, const ClipPlace& place, Micros from) {
+        mux::Mp4Export::Part part{.from = from};
+        if (last_ && goes_on(*last_, place)) part.after = place.zero - last_->zero;
+        last_ = place;
+        return write_clip(w_.args, w_.video, opened, part);
+    }
+
+    Wiring w_;
+    std::optional<ClipPlace> last_;
+    std::string missing_;
+};
+
+void print_clips(Context& ctx, const ClipDigests& clips) {
     // The pieces, opened and concatenated, are the same bytes for everybody who may open them.
     for (const auto& [clip, digest] : clips)
         ctx.note(fmt::format("clip {}: opened pieces concatenated have SHA-256 {}", clip,
@@ -101,13 +171,8 @@ Result<int> open_verb(Context& ctx, OpenArgs& args) {
         return with_next(Error{ErrorCode::invalid, args.output + " exists already"},
                          "choose another name with -o, or add --force to replace it");
     VideoOut video(args.output, args.force);
-    std::vector<std::pair<std::string, Digest>> clips;
-    const auto take = [&](OpenedClip& clip) -> Result<void> {
-        clips.emplace_back(clip.clip, sha256(clip.fragmented));
-        HD_TRY(write_clip(args, video, clip));
-        wipe(clip.fragmented);
-        return {};
-    };
+    ClipDigests clips;
+    ClipFiles files({ctx, args, identities, video});
     Progress progress(ctx, "opened", args.files.size());
     std::uint64_t done = 0;
     for (const std::string& path : args.files) {
@@ -120,17 +185,22 @@ Result<int> open_verb(Context& ctx, OpenArgs& args) {
                 real_file_system(), path, trust,
                 [&](const consent::VerifiedPiece& piece) { return gather.piece(piece); });
             if (!summary) return summary.error().in(path);
-            for (OpenedClip& clip : opened) HD_TRY(take(clip));
+            for (OpenedClip& clip : opened) {
+                clips.emplace_back(clip.clip, sha256(clip.fragmented));
+                HD_TRY(write_clip(args, video, clip));
+            }
         } else {
-            HD_ASSIGN(OpenedClip clip, open_clip_file(path, identities));
-            HD_TRY(take(clip));
+            HD_TRY(files.add(path, clips));
         }
         progress.update(++done);
     }
-    HD_ASSIGN(const auto files, video.finish());
-    print_files(ctx, files);
+    auto written = video.finish();
+    if (!written && !files.missing().empty())
+        return Error{written.error().code, files.missing() + "; " + written.error().what};
+    if (!written) return written.error();
+    print_files(ctx, *written);
     print_clips(ctx, clips);
-    return kOk;
+    return say_dropped(ctx, video);
 }
 
 Result<int> verify_verb(Context& ctx, VerifyArgs& args) {
@@ -173,6 +243,10 @@ void add_open_verbs(Frame& frame) {
          R"(The owner opens clip files; a requester opens a release folder. Each piece must bind the clip
 and identity it stands for, and have its recorded hash: otherwise nothing is opened of it.
 Several clips make one MP4; where the codec parameters change, another file is begun (-2, -3).
+A clip of a camera with rare key frames may begin without one: it goes on from the clip before it,
+or is decoded from those beside it in its folder, which are then hidden in the MP4. Exit 1: some
+pictures (or all) could not be shown, because the clip with their key frame is not there; what plays
+is written, and the others are counted.
 
   halfdoor open --key owner.key clips/0b1f.../2026-11-22/1300*.clip -o door.mp4
   halfdoor open --key police.key release/ -o released.mp4

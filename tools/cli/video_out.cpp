@@ -6,6 +6,7 @@
 
 #include "gateway/consent/approval.hpp"
 #include "index/base/encoding.hpp"
+#include "tools/cli/exit_code.hpp"
 
 namespace hd::cli {
 
@@ -30,10 +31,13 @@ Result<std::string> VideoOut::next_path() {
 Result<void> VideoOut::finish_current() {
     if (!current_) return {};
     const auto writer = std::move(current_);
-    HD_ASSIGN(const mux::ExportReport report, writer->finish());
+    dropped_frames_ += writer->dropped_frames();
+    const auto report = writer->finish();
+    if (!report && report.error().code == ErrorCode::not_found) return {};
+    if (!report) return report.error();
     HD_ASSIGN(const Digest digest, sha256_of_file(current_path_));
-    done_.push_back({current_path_, report.frames, report.hidden_frames, report.shown,
-                     report.size_bytes, digest});
+    done_.push_back({current_path_, report->frames, report->hidden_frames, report->dropped_frames,
+                     report->shown, report->size_bytes, digest});
     return {};
 }
 
@@ -57,13 +61,16 @@ Result<void> VideoOut::add_clip(ByteView fragmented, mux::Mp4Export::Part part) 
 Result<void> VideoOut::add_fragmented(ByteView fragmented, std::uint64_t frames, Micros length) {
     HD_ASSIGN(const std::string path, next_path());
     HD_TRY(write_new_file({path, 0600, false}, fragmented));
-    done_.push_back({path, frames, 0, length, fragmented.size(), sha256(fragmented)});
+    done_.push_back({path, frames, 0, 0, length, fragmented.size(), sha256(fragmented)});
     return {};
 }
 
 Result<std::vector<VideoFile>> VideoOut::finish() {
     HD_TRY(finish_current());
-    if (done_.empty()) return Error{ErrorCode::not_found, "there was no video to write"};
+    if (done_.empty())
+        return Error{ErrorCode::not_found,
+                     begun_ > 0 ? "nothing can be shown: no key picture in that window"
+                                : "there was no video to write"};
     return std::move(done_);
 }
 
@@ -92,10 +99,19 @@ void print_files(Context& ctx, const std::vector<VideoFile>& files) {
         ctx.out.row(
             {{"file", f.path},
              {"frames", f.frames},
+             {"hidden", f.hidden_frames},
+             {"dropped", f.dropped_frames},
              {"seconds", static_cast<double>(f.shown.count()) / 1e6, short_duration(f.shown)},
              {"bytes", f.size_bytes, short_bytes(f.size_bytes)},
              {"sha256", to_hex(f.sha256)}});
     ctx.out.end_list("");
+}
+
+int say_dropped(Context& ctx, const VideoOut& video) {
+    if (video.dropped_frames() == 0) return kOk;
+    ctx.warn(fmt::format("{} pictures are left out: the key frame that they build on is not there",
+                         video.dropped_frames()));
+    return kNo;
 }
 
 Result<Digest> sha256_of_file(const std::string& path) {

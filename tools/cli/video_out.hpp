@@ -15,7 +15,8 @@ namespace hd::cli {
 struct VideoFile {
     std::string path;
     std::uint64_t frames = 0;
-    std::uint64_t hidden_frames = 0;
+    std::uint64_t hidden_frames = 0;   // of them, before what is shown
+    std::uint64_t dropped_frames = 0;  // not in it: nothing to decode them from
     Micros shown{0};
     std::uint64_t size_bytes = 0;
     Digest sha256{};
@@ -27,10 +28,14 @@ class VideoOut {
     // `force` replaces existing files; without it an existing one is invalid.
     VideoOut(std::string path, bool force) : path_(std::move(path)), force_(force) {}
     Result<void> add_clip(ByteView fragmented, mux::Mp4Export::Part part);
+    // What is added from here on goes into another file.
+    Result<void> begin_another() { return finish_current(); }
     // Writes what add_clip would get, unchanged: `age -d` of each piece, concatenated.
     Result<void> add_fragmented(ByteView fragmented, std::uint64_t frames, Micros length);
-    // not_found if nothing was added.
+    // not_found if nothing was added that can be shown.
     Result<std::vector<VideoFile>> finish();
+    // Of all files, also of those that were not written because nothing in them can be shown.
+    std::uint64_t dropped_frames() const { return dropped_frames_; }
 
   private:
     Result<std::string> next_path();
@@ -43,6 +48,7 @@ class VideoOut {
     bool current_has_clips_ = false;
     std::size_t begun_ = 0;
     std::vector<VideoFile> done_;
+    std::uint64_t dropped_frames_ = 0;
 };
 
 // The plain bytes of one sealed piece. refused: the stanza does not bind this clip header and this
@@ -51,6 +57,8 @@ Result<Bytes> open_piece(ByteView clip_header, const clip::PieceFile& piece,
                          std::span<const seal::Identity> identities);
 
 void print_files(Context& ctx, const std::vector<VideoFile>& files);
+// The exit code of who wrote them: kNo, and words, if pictures had to be left out.
+int say_dropped(Context& ctx, const VideoOut& video);
 
 Result<Digest> sha256_of_file(const std::string& path);
 

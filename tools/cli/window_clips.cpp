@@ -4,6 +4,9 @@
 
 #include <fmt/format.h>
 
+#include "tools/cli/clip_joins.hpp"
+#include "tools/cli/output.hpp"
+
 namespace hd::cli {
 
 Result<std::string> pick_camera(wire::Client& hub, const std::string& wanted) {
@@ -30,7 +33,8 @@ Result<std::vector<ListedClip>> list_clips(wire::Client& hub, const std::string&
     HD_TRY(ask_pages(hub, "clips", question, [&](const wire::Reply& reply) -> Result<void> {
         for (const wire::Json& clip : reply.body.array_or_empty("clips")) {
             HD_ASSIGN(const WallTime begin, parse_rfc3339(clip.text_or("begin", "")));
-            out.push_back({clip.text_or("clip", ""), begin});
+            HD_ASSIGN(const WallTime end, parse_rfc3339(clip.text_or("end", "")));
+            out.push_back({clip.text_or("clip", ""), begin, end});
         }
         return {};
     }));
@@ -58,15 +62,52 @@ Result<ClipBytes> read_clip(wire::Client& hub, const std::string& clip, std::uin
     return out;
 }
 
-Result<SealedPieces> read_pieces(wire::Client& hub, const std::string& clip, clip::PieceKind kind) {
+Result<clip::HeaderBytes> read_header(wire::Client& hub, const std::string& clip,
+                                      std::uint64_t& file_bytes) {
     HD_ASSIGN(ClipBytes begin, read_clip(hub, clip, 0, clip::kMaxHeaderBytes));
-    SealedPieces out;
-    std::size_t header_size = 0;
-    HD_ASSIGN(out.header.header, clip::decode_header(begin.bytes, header_size));
-    begin.bytes.resize(header_size);
-    out.header.bytes = std::move(begin.bytes);
+    clip::HeaderBytes out;
+    std::size_t size = 0;
+    HD_ASSIGN(out.header, clip::decode_header(begin.bytes, size));
+    begin.bytes.resize(size);
+    out.bytes = std::move(begin.bytes);
+    file_bytes = begin.file_bytes;
+    return out;
+}
 
-    const std::uint64_t total = begin.file_bytes;
+Result<ClipsToDecode> clips_to_decode(wire::Client& hub, const std::string& camera,
+                                      const ListedClip& clip, const clip::ClipHeader& header) {
+    const auto key = clip::key_distance(header.extensions);
+    if (!key) return ClipsToDecode{{}, "it does not say which clip holds the key frame before it"};
+    const std::string wanted =
+        fmt::format("the clip with the key frame, of {}", short_time(clip.begin - key->distance));
+    const TimeSpan span{clip.begin - key->distance - clip::kMaxClipLength, clip.begin};
+    HD_ASSIGN(const auto listed, list_clips(hub, camera, span, Unfinished::leave_out));
+    ClipsToDecode out;
+    for (const ListedClip& before : listed) {
+        if (before.path == clip.path) continue;
+        std::uint64_t bytes = 0;
+        const auto its = read_header(hub, before.path, bytes);
+        // Deleted meanwhile: then it is missing.
+        if (!its && its.error().code != ErrorCode::not_found) return its.error();
+        if (!its || its->header.run != header.run || its->header.boot != header.boot) continue;
+        if (!out.clips.empty() || its->header.clip == key->clip) out.clips.push_back(before);
+    }
+    if (out.clips.empty()) return ClipsToDecode{{}, wanted + ", is not there"};
+    for (std::size_t i = 0; i < out.clips.size(); ++i) {
+        const ListedClip& next = i + 1 < out.clips.size() ? out.clips[i + 1] : clip;
+        if (next.begin - out.clips[i].end > kLongestBreak)
+            return ClipsToDecode{{},
+                                 fmt::format("{}, is there, but no clip from {} to {}", wanted,
+                                             short_time(out.clips[i].end), short_time(next.begin))};
+    }
+    return out;
+}
+
+Result<SealedPieces> read_pieces(wire::Client& hub, const std::string& clip, clip::PieceKind kind) {
+    SealedPieces out;
+    std::uint64_t total = 0;
+    HD_ASSIGN(out.header, read_header(hub, clip, total));
+
     const std::uint64_t tail_size = std::min(total, clip::kSummaryReadBytes);
     HD_ASSIGN(const ClipBytes tail, read_clip(hub, clip, total - tail_size, tail_size));
     HD_ASSIGN(const std::uint64_t footer_at, clip::footer_offset(tail.bytes, total));

@@ -14,7 +14,7 @@ Result<std::string> pick_camera(wire::Client& hub, const std::string& wanted);
 
 struct ListedClip {
     std::string path;
-    WallTime begin;
+    WallTime begin, end;
 };
 enum class Unfinished : bool { leave_out, take };
 Result<std::vector<ListedClip>> list_clips(wire::Client& hub, const std::string& camera,
@@ -27,6 +27,18 @@ struct ClipBytes {
 };
 Result<ClipBytes> read_clip(wire::Client& hub, const std::string& clip, std::uint64_t offset,
                             std::uint64_t size);
+
+Result<clip::HeaderBytes> read_header(wire::Client& hub, const std::string& clip,
+                                      std::uint64_t& file_bytes);
+
+// The clips before `clip`, which begins without a key frame, from the one on that holds it, oldest
+// first; or why there are none, in words.
+struct ClipsToDecode {
+    std::vector<ListedClip> clips;
+    std::string missing;
+};
+Result<ClipsToDecode> clips_to_decode(wire::Client& hub, const std::string& camera,
+                                      const ListedClip& clip, const clip::ClipHeader& header);
 
 // The pieces of one kind of a finished clip, without the bytes between them.
 struct SealedPieces {
