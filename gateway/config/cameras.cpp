@@ -160,6 +160,11 @@ void read_cameras(const std::vector<const toml::table*>& tables,
         if (!camera.recorder.url.empty())
             if (const std::string rule = url_rule(camera.recorder.url); !rule.empty())
                 in.error("url", rule);
+        if (camera.recorder.url.starts_with("rtsps://") &&
+            camera.recorder.transport == link::RtspTransport::udp)
+            in.error(
+                in.has("transport") ? "transport" : "url",
+                "rtsps:// needs transport = \"tcp\": by UDP the video would come in the clear");
         in.finish();
         out.config.cameras.push_back(std::move(camera));
     }

@@ -61,7 +61,7 @@ constexpr const char* kAllowed[] = {
     "getpgrp", "getsid", "getuid", "geteuid", "getgid", "getegid", "getgroups", "getresuid",
     "getresgid", "capget", "getrandom",
     // sockets (making, connecting and sending are looked at more closely below)
-    "bind", "getsockname", "getpeername", "getsockopt", "setsockopt", "recvfrom", "recvmsg",
+    "bind", "getsockname", "getpeername", "getsockopt", "setsockopt", "recv", "recvfrom", "recvmsg",
     "recvmmsg", "shutdown", "socketpair"};
 
 constexpr const char* kDeadly[] = {"execve",
@@ -167,21 +167,22 @@ scmp_arg_cmp masked(unsigned arg, std::uint64_t mask, std::uint64_t value) {
     return {arg, SCMP_CMP_MASKED_EQ, mask, value};
 }
 
-// A connection that it was given could be taken apart and made anew to another host. The address of
-// any host has 16 bytes and more, and a socket in the present folder can be named with less; an
-// address behind what is sent counts with MSG_FASTOPEN only.
+// A connection that it was given could be taken apart and made anew to another host; the address of
+// any host has 16 bytes and more, and a socket in the present folder can be named with less. A
+// datagram goes wherever an address beside it says, connected or not: so nothing is sent with one,
+// and not by the calls that hide it in memory.
 void allow_given_sockets(Filter& filter) {
     filter.allow("connect", {{2, SCMP_CMP_LT, sizeof(sockaddr_in), 0}});
-    constexpr std::pair<const char*, unsigned> kSending[] = {
-        {"sendto", 3}, {"sendmsg", 2}, {"sendmmsg", 3}};
-    for (const auto& [name, flags] : kSending) filter.allow(name, {masked(flags, MSG_FASTOPEN, 0)});
+    filter.allow("sendto", {masked(3, MSG_FASTOPEN, 0), is(4, 0)});
+    filter.allow("send", {masked(3, MSG_FASTOPEN, 0)});  // 32-bit ARM has it
 }
 
 void allow_sockets(Filter& filter, const SyscallRights& rights) {
     constexpr std::uint64_t kType = 0xf;  // The rest are SOCK_CLOEXEC and SOCK_NONBLOCK.
     filter.allow("socket", {is(0, AF_UNIX)});
     if (!rights.internet) return allow_given_sockets(filter);
-    for (const char* name : {"connect", "sendto", "sendmsg", "sendmmsg"}) filter.allow(name);
+    for (const char* name : {"connect", "send", "sendto", "sendmsg", "sendmmsg"})
+        filter.allow(name);
     for (const int family : {AF_INET, AF_INET6}) {
         const auto domain = is(0, static_cast<std::uint64_t>(family));
         filter.allow("socket", {domain, masked(1, kType, SOCK_STREAM)});

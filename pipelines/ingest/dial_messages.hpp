@@ -18,7 +18,8 @@ constexpr std::size_t kMaxDialMessage = 512;
 constexpr std::uint32_t kMaxDialPatienceMs = 60'000;
 
 // The recorder's. The first one aims, once and before the first byte of a camera; all that can be
-// said afterwards is "connect there" and "never mind".
+// said afterwards is "connect there", "never mind" and, if it was aimed so, "reserve a pair of UDP
+// ports" and "connect that pair to these ports there".
 struct Aim {
     DialTarget target;  // host: 1 to 253 printable characters; port: 1 to 65535
     bool operator==(const Aim&) const = default;
@@ -31,9 +32,20 @@ struct Dial {
 struct NeverMind {
     bool operator==(const NeverMind&) const = default;
 };
-using DialRequest = std::variant<Aim, Dial, NeverMind>;
+struct Reserve {
+    std::uint32_t number = 0;
+    bool operator==(const Reserve&) const = default;
+};
+struct Join {
+    std::uint32_t number = 0;
+    std::uint16_t port = 0;  // the reserved pair's
+    CameraPorts camera;
+    bool operator==(const Join&) const = default;
+};
+using DialRequest = std::variant<Aim, Dial, NeverMind, Reserve, Join>;
 
-// The dialer's: one Aimed for the Aim, one Dialled for each Dial.
+// The dialer's: one Aimed for the Aim, one Dialled for each Dial and Join, one Reserved for each
+// Reserve.
 struct Aimed {
     WallState walls = WallState::missing;  // the weakest of the dialer's own
     std::string words;
@@ -41,11 +53,17 @@ struct Aimed {
 };
 struct Dialled {
     std::uint32_t number = 0;
-    bool connected = false;  // the socket comes with the packet
+    bool connected = false;  // the socket, or both, come with the packet
     std::string words;       // why not
     bool operator==(const Dialled&) const = default;
 };
-using DialReply = std::variant<Aimed, Dialled>;
+struct Reserved {
+    std::uint32_t number = 0;
+    std::uint16_t port = 0;  // 0: none
+    std::string words;       // why not
+    bool operator==(const Reserved&) const = default;
+};
+using DialReply = std::variant<Aimed, Dialled, Reserved>;
 
 Bytes encode(const DialRequest& request);
 Bytes encode(const DialReply& reply);

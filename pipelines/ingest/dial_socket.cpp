@@ -4,6 +4,7 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <span>
 
 #include <poll.h>
 #include <sys/socket.h>
@@ -17,21 +18,33 @@ constexpr Micros kGrace = std::chrono::milliseconds(250);
 // For the answer to "never mind", so that no connection is left with nobody to use it.
 constexpr Micros kLastWords = std::chrono::milliseconds(100);
 
-bool send_packet(const Fd& control, const Bytes& packet, int connection = -1) {
+// UDP is a matter between two processes of this machine.
+constexpr Micros kPortsPatience = std::chrono::seconds(2);
+
+// A connection, or the two of a pair.
+constexpr std::size_t kMaxSockets = 2;
+
+// The recorder may not use sendmsg(), which takes an address; it hands over no sockets.
+bool send_words(const Fd& control, const Bytes& packet) {
+    ssize_t n = 0;
+    do n = ::send(control.get(), packet.data(), packet.size(), MSG_NOSIGNAL);
+    while (n < 0 && errno == EINTR);
+    return n == static_cast<ssize_t>(packet.size());
+}
+
+bool send_with_sockets(const Fd& control, const Bytes& packet, std::span<const int> sockets) {
     iovec bytes{const_cast<std::uint8_t*>(packet.data()), packet.size()};
-    alignas(cmsghdr) std::array<std::uint8_t, CMSG_SPACE(sizeof(int))> space{};
+    alignas(cmsghdr) std::array<std::uint8_t, CMSG_SPACE(kMaxSockets * sizeof(int))> space{};
     msghdr message{};
     message.msg_iov = &bytes;
     message.msg_iovlen = 1;
-    if (connection >= 0) {
-        message.msg_control = space.data();
-        message.msg_controllen = space.size();
-        cmsghdr* head = CMSG_FIRSTHDR(&message);
-        head->cmsg_level = SOL_SOCKET;
-        head->cmsg_type = SCM_RIGHTS;
-        head->cmsg_len = CMSG_LEN(sizeof(int));
-        std::memcpy(CMSG_DATA(head), &connection, sizeof connection);
-    }
+    message.msg_control = space.data();
+    message.msg_controllen = CMSG_SPACE(sockets.size_bytes());
+    cmsghdr* head = CMSG_FIRSTHDR(&message);
+    head->cmsg_level = SOL_SOCKET;
+    head->cmsg_type = SCM_RIGHTS;
+    head->cmsg_len = CMSG_LEN(sockets.size_bytes());
+    std::memcpy(CMSG_DATA(head), sockets.data(), sockets.size_bytes());
     ssize_t n = 0;
     do n = ::sendmsg(control.get(), &message, MSG_NOSIGNAL);
     while (n < 0 && errno == EINTR);
@@ -40,14 +53,14 @@ bool send_packet(const Fd& control, const Bytes& packet, int connection = -1) {
 
 struct Packet {
     Bytes bytes;
-    Fd connection;
+    std::vector<Fd> sockets;
 };
 
 // Nothing: the other end is gone. Blocks if there is no packet.
 std::optional<Packet> receive_packet(const Fd& control) {
     Packet out{Bytes(kMaxDialMessage + 1), {}};
     iovec bytes{out.bytes.data(), out.bytes.size()};
-    alignas(cmsghdr) std::array<std::uint8_t, CMSG_SPACE(sizeof(int))> space{};
+    alignas(cmsghdr) std::array<std::uint8_t, CMSG_SPACE(kMaxSockets * sizeof(int))> space{};
     msghdr message{};
     message.msg_iov = &bytes;
     message.msg_iovlen = 1;
@@ -58,11 +71,12 @@ std::optional<Packet> receive_packet(const Fd& control) {
     while (n < 0 && errno == EINTR);
     if (n <= 0) return std::nullopt;
     const cmsghdr* head = CMSG_FIRSTHDR(&message);
-    if (head != nullptr && head->cmsg_level == SOL_SOCKET && head->cmsg_type == SCM_RIGHTS &&
-        head->cmsg_len == CMSG_LEN(sizeof(int))) {
-        int fd = -1;
-        std::memcpy(&fd, CMSG_DATA(head), sizeof fd);
-        out.connection = Fd(fd);
+    if (head != nullptr && head->cmsg_level == SOL_SOCKET && head->cmsg_type == SCM_RIGHTS) {
+        std::array<int, kMaxSockets> fds{};
+        const std::size_t count =
+            std::min((head->cmsg_len - CMSG_LEN(0)) / sizeof(int), fds.size());
+        std::memcpy(fds.data(), CMSG_DATA(head), count * sizeof(int));
+        for (std::size_t i = 0; i < count; ++i) out.sockets.emplace_back(fds[i]);
     }
     out.bytes.resize(static_cast<std::size_t>(n));
     return out;
@@ -84,7 +98,7 @@ std::vector<std::uint64_t> name_files(const DialTarget& target) {
 }  // namespace
 
 bool SocketDialer::send(const DialRequest& request) {
-    return send_packet(control_, encode(request));
+    return send_words(control_, encode(request));
 }
 
 Result<std::optional<SocketDialer::Received>> SocketDialer::receive(BootTime until, int wake) {
@@ -99,7 +113,7 @@ Result<std::optional<SocketDialer::Received>> SocketDialer::receive(BootTime unt
         if (!packet) return gone;
         auto reply = decode_dial_reply(packet->bytes);
         if (!reply) return gone;  // Whatever that is, it is no dialer of ours.
-        return std::optional(Received{*std::move(reply), std::move(packet->connection)});
+        return std::optional(Received{*std::move(reply), std::move(packet->sockets)});
     }
 }
 
@@ -123,49 +137,114 @@ void SocketDialer::never_mind(BootTime now) {
     }
 }
 
+template <typename Reply>
+Result<std::pair<Reply, std::vector<Fd>>> SocketDialer::answer(BootTime until, int wake) {
+    while (true) {
+        HD_ASSIGN(auto received, receive(until, wake));
+        if (!received) {
+            never_mind(clock_.boot());
+            return Error{ErrorCode::unavailable, "camera's address: no answer in time"};
+        }
+        auto* reply = std::get_if<Reply>(&received->reply);
+        // Of one that was given up on, with sockets that nobody needs any more.
+        if (reply == nullptr || reply->number != number_) continue;
+        return std::pair(std::move(*reply), std::move(received->sockets));
+    }
+}
+
 Result<Fd> SocketDialer::dial(BootTime deadline, int wake) {
     const Micros patience = std::clamp(deadline - clock_.boot(), Micros(0),
                                        Micros(std::int64_t{kMaxDialPatienceMs} * 1000));
     const Dial request{++number_, static_cast<std::uint32_t>(patience.count() / 1000)};
     if (!send(request)) return Error{ErrorCode::exhausted, "the recorder's dialer ended"};
-    while (true) {
-        HD_ASSIGN(auto received, receive(deadline + kGrace, wake));
-        if (!received) {
-            never_mind(clock_.boot());
-            return Error{ErrorCode::unavailable, "camera's address: no answer in time"};
-        }
-        const auto* dialled = std::get_if<Dialled>(&received->reply);
-        // Of one that was given up on, with a connection that nobody needs any more.
-        if (dialled == nullptr || dialled->number != number_) continue;
-        if (dialled->connected && received->connection) return std::move(received->connection);
-        return Error{ErrorCode::unavailable, dialled->words};
-    }
+    HD_ASSIGN(auto answered, answer<Dialled>(deadline + kGrace, wake));
+    auto& [dialled, sockets] = answered;
+    if (dialled.connected && sockets.size() == 1) return std::move(sockets[0]);
+    return Error{ErrorCode::unavailable, dialled.words};
 }
+
+Result<std::uint16_t> SocketDialer::reserve_ports(int wake) {
+    if (!send(Reserve{++number_}))
+        return Error{ErrorCode::exhausted, "the recorder's dialer ended"};
+    HD_ASSIGN(const auto answered, answer<Reserved>(clock_.boot() + kPortsPatience, wake));
+    if (answered.first.port != 0) return answered.first.port;
+    return Error{ErrorCode::unavailable, answered.first.words};
+}
+
+Result<PortPair> SocketDialer::join_ports(std::uint16_t port, CameraPorts camera, int wake) {
+    if (!send(Join{++number_, port, camera}))
+        return Error{ErrorCode::exhausted, "the recorder's dialer ended"};
+    HD_ASSIGN(auto answered, answer<Dialled>(clock_.boot() + kPortsPatience, wake));
+    auto& [dialled, sockets] = answered;
+    if (dialled.connected && sockets.size() == 2)
+        return PortPair{std::move(sockets[0]), std::move(sockets[1])};
+    return Error{ErrorCode::unavailable, dialled.words};
+}
+
+namespace {
+
+// The dialer's side. Each function: false if this dialer shall end.
+class Served {
+  public:
+    Served(const Fd& control, Clock& clock, const std::function<Wall(const DialTarget&)>& confine)
+        : control_(control), clock_(clock), confine_(confine) {}
+
+    bool operator()(const NeverMind&) { return true; }
+
+    bool operator()(const Aim& aim) {
+        if (target_) return false;  // Once: who aims again is not the recorder that we knew.
+        target_ = aim.target;
+        files_ = name_files(*target_);
+        const Wall wall = confine_(*target_);
+        return send_words(control_, encode(Aimed{wall.state, wall.detail}));
+    }
+
+    bool operator()(const Dial& dial) {
+        if (!target_ || name_files(*target_) != files_) return false;
+        const BootTime deadline = clock_.boot() + std::chrono::milliseconds(dial.patience_ms);
+        // The next packet, or the recorder's end, ends the wait.
+        auto connection = connect_to(*target_, clock_, deadline, control_.get());
+        if (!connection)
+            return send_words(control_,
+                              encode(Dialled{dial.number, false, connection.error().what}));
+        if (target_->udp) ports_.begin(*connection);
+        return send_with_sockets(control_, encode(Dialled{dial.number, true, ""}),
+                                 std::array{connection->get()});
+    }
+
+    bool operator()(const Reserve& reserve) {
+        if (!target_ || !target_->udp) return false;
+        const auto port = ports_.reserve();
+        return send_words(control_, encode(port ? Reserved{reserve.number, *port, ""}
+                                                : Reserved{reserve.number, 0, port.error().what}));
+    }
+
+    bool operator()(const Join& join) {
+        if (!target_ || !target_->udp) return false;
+        const auto pair = ports_.join(join.port, join.camera);
+        if (!pair)
+            return send_words(control_, encode(Dialled{join.number, false, pair.error().what}));
+        return send_with_sockets(control_, encode(Dialled{join.number, true, ""}),
+                                 std::array{pair->rtp.get(), pair->rtcp.get()});
+    }
+
+  private:
+    const Fd& control_;
+    Clock& clock_;
+    const std::function<Wall(const DialTarget&)>& confine_;
+    std::optional<DialTarget> target_;
+    std::vector<std::uint64_t> files_;
+    UdpPorts ports_;
+};
+
+}  // namespace
 
 void serve_dials(const Fd& control, Clock& clock,
                  const std::function<Wall(const DialTarget&)>& confine) {
-    std::optional<DialTarget> target;
-    std::vector<std::uint64_t> files;
+    Served served(control, clock, confine);
     while (const auto packet = receive_packet(control)) {
         const auto request = decode_dial_request(packet->bytes);
-        if (!request) return;
-        const auto* aim = std::get_if<Aim>(&*request);
-        if (aim != nullptr) {
-            if (target) return;  // Once: who aims again is not the recorder that we knew.
-            target = aim->target;
-            files = name_files(*target);
-            const Wall wall = confine(*target);
-            if (!send_packet(control, encode(Aimed{wall.state, wall.detail}))) return;
-        }
-        const auto* dial = std::get_if<Dial>(&*request);
-        if (dial == nullptr) continue;
-        if (!target || name_files(*target) != files) return;
-        const BootTime deadline = clock.boot() + std::chrono::milliseconds(dial->patience_ms);
-        // The next packet, or the recorder's end, ends the wait.
-        auto connection = connect_to(*target, clock, deadline, control.get());
-        const Dialled reply{dial->number, connection.ok(),
-                            connection.ok() ? "" : connection.error().what};
-        if (!send_packet(control, encode(reply), connection.ok() ? connection->get() : -1)) return;
+        if (!request || !std::visit(served, *request)) return;
     }
 }
 

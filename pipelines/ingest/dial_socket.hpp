@@ -3,6 +3,8 @@
 #pragma once
 
 #include <functional>
+#include <utility>
+#include <vector>
 
 #include "pipelines/ingest/dial_messages.hpp"
 
@@ -17,16 +19,21 @@ class SocketDialer final : public Dialer {
     // then.
     Result<Wall> aim(const DialTarget& target, BootTime deadline);
     Result<Fd> dial(BootTime deadline, int wake) override;
+    Result<std::uint16_t> reserve_ports(int wake) override;
+    Result<PortPair> join_ports(std::uint16_t port, CameraPorts camera, int wake) override;
 
   private:
     struct Received {
         DialReply reply;
-        Fd connection;
+        std::vector<Fd> sockets;
     };
     bool send(const DialRequest& request);
     // Nothing: time is up, or `wake` can be read. Fails if the dialer is gone.
     Result<std::optional<Received>> receive(BootTime until, int wake);
     void never_mind(BootTime now);
+    // The answer to what was asked under number_. Errors as of dial().
+    template <typename Reply>
+    Result<std::pair<Reply, std::vector<Fd>>> answer(BootTime until, int wake);
 
     const Fd control_;
     Clock& clock_;

@@ -2,6 +2,7 @@
 
 #include <array>
 #include <cerrno>
+#include <span>
 
 #include <poll.h>
 #include <sys/eventfd.h>
@@ -9,7 +10,6 @@
 #include <unistd.h>
 
 #include "index/base/log.hpp"
-#include "pipelines/ingest/tls_stream.hpp"
 
 namespace hd::ingest {
 namespace {
@@ -19,7 +19,7 @@ using journal::GapCause;
 // Bytes are read so often and not as they come: waking up, here and in the threads behind, costs
 // more than the bytes do. The kernel notes when the last of them came, so no time is falsified; and
 // it is far below the second in which a piece closes.
-constexpr int kRestMs = 80;
+constexpr int kRestMs = static_cast<int>(Datagrams::kRest.count() / 1000);
 // Over some 3 Mbit/s a rest would fill the socket's buffer, and the camera would have to wait.
 constexpr std::size_t kRestBelow = 32 << 10;
 // What we say is short; a camera that does not read for so long is gone.
@@ -61,8 +61,13 @@ LeanReader::LeanReader(const link::RecorderSettings& settings, Clock& clock, Ing
 
 Result<void> LeanReader::prepare() {
     HD_ASSIGN(url_, parse_rtsp_url(settings_.url));
+    const bool udp = settings_.transport == link::RtspTransport::udp;
+    if (udp && url_.tls)
+        return Error{
+            ErrorCode::invalid,
+            "rtsps:// needs transport = \"tcp\": by UDP the video would come in the clear"};
     if (!dialer_)
-        dialer_ = std::make_shared<DirectDialer>(DialTarget{url_.host, url_.port}, clock_);
+        dialer_ = std::make_shared<DirectDialer>(DialTarget{url_.host, url_.port, udp}, clock_);
     wake_ = Fd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
     if (!wake_) return errno_error(errno, "eventfd");
     return {};
@@ -146,47 +151,8 @@ void LeanReader::run_once() {
         hang_up();
     }
     stream_.reset();
+    datagrams_.reset();
     buffer_.release();
-}
-
-bool LeanReader::connect_camera() {
-    auto connected = dialer_->dial(deadline_, wake_.get());
-    if (connected) return open_stream(std::move(*connected));
-    if (!asked_to_stop()) {
-        const bool gone = connected.error().code == ErrorCode::exhausted;
-        lose(GapCause::unreachable, connected.error().what,
-             gone ? Remedy::new_process : Remedy::new_source);
-    }
-    return false;
-}
-
-bool LeanReader::open_stream(Fd connected) {
-    if (url_.tls) {
-        auto made = make_tls_stream(std::move(connected), settings_.tls, url_.host);
-        if (!made) {
-            lose(GapCause::refused, made.error().what);
-            return false;
-        }
-        stream_ = std::move(*made);
-    } else {
-        stream_ = make_plain_stream(std::move(connected));
-    }
-    while (!asked_to_stop()) {
-        const ByteStream::Step step = stream_->open();
-        if (step == ByteStream::Step::done) return true;
-        if (step == ByteStream::Step::lost) {
-            lose_connection();
-            break;
-        }
-        std::array<pollfd, 2> fds{pollfd{stream_->socket(), stream_->events(false), 0},
-                                  pollfd{wake_.get(), POLLIN, 0}};
-        ::poll(fds.data(), 2, patience_ms());
-        if (clock_.boot() > deadline_)
-            lose(GapCause::unreachable,
-                 "camera did not finish the TLS handshake in time; does it speak TLS on this "
-                 "port?");
-    }
-    return false;
 }
 
 void LeanReader::converse() {
@@ -199,8 +165,10 @@ void LeanReader::converse() {
 }
 
 int LeanReader::patience_ms() const {
-    const Micros left =
-        receiver_.begun() ? Micros(std::chrono::seconds(1)) : deadline_ - clock_.boot();
+    const bool silent = receiver_.begun() && datagrams_ && datagrams_->silent();
+    const Micros left = silent              ? silence_until() - clock_.boot()
+                        : receiver_.begun() ? Micros(std::chrono::seconds(1))
+                                            : deadline_ - clock_.boot();
     return static_cast<int>(std::clamp<std::int64_t>(left.count() / 1000 + 1, 1, 1000));
 }
 
@@ -215,22 +183,42 @@ bool LeanReader::wait_for_bytes() {
         pollfd wake{wake_.get(), POLLIN, 0};
         ::poll(&wake, 1, kRestMs);
         tick(clock_.boot());
-        return true;
+        if (!datagrams_) return true;
     }
-    std::array<pollfd, 2> fds{pollfd{stream_->socket(), stream_->events(!output_.empty()), 0},
-                              pollfd{wake_.get(), POLLIN, 0}};
-    const int ready = ::poll(fds.data(), 2, patience_ms());
+    std::array<pollfd, 2 + Datagrams::kSockets> fds{
+        pollfd{stream_->socket(), stream_->events(!output_.empty()), 0},
+        pollfd{wake_.get(), POLLIN, 0}};
+    if (datagrams_) datagrams_->to_poll(std::span(fds).last<Datagrams::kSockets>());
+    const int ready = ::poll(fds.data(), datagrams_ ? fds.size() : 2, patience_ms());
     const BootTime now = clock_.boot();
     tick(now);
     if (!receiver_.begun() && now > deadline_)
         lose(GapCause::unreachable, "camera did not answer in time");
+    if (datagrams_) take_datagrams(now);
     return ready > 0 && stream_->may_receive(fds[0].revents);
 }
 
 void LeanReader::tick(BootTime now) {
     client_.tick(now);
-    output_ += receiver_.report(now);
+    const Bytes report = receiver_.report(now);
+    if (report.empty()) return;
+    if (client_.stream()->udp)
+        datagrams_->send(report);
+    else
+        output_ += format_packet(client_.stream()->rtcp_channel, report);
 }
+
+void LeanReader::take_datagrams(BootTime now) {
+    datagrams_->receive([this](std::uint8_t channel, ByteView packet, BootTime arrival) {
+        receiver_.take(channel, packet, arrival);
+    });
+    rest_due_ = datagrams_->may_rest();
+    if (receiver_.begun() && datagrams_->silent() && now >= silence_until())
+        lose(GapCause::stalled, datagrams_->silence());
+}
+
+// Before the recorder's watchdog, which knows less.
+BootTime LeanReader::silence_until() const { return deadline_ - settings_.first_frame_timeout / 8; }
 
 // False: the connection is over, and said so.
 bool LeanReader::receive() {
@@ -272,6 +260,7 @@ bool LeanReader::take_items() {
 
 bool LeanReader::take_message(const RtspMessage& message) {
     client_.take(message, read_at_);
+    if (!join_ports()) return false;
     if (client_.phase() == RtspClient::Phase::playing) receiver_.begin();
     if (!client_.lost()) return true;
     lose(client_.lost()->cause, client_.lost()->detail);

@@ -7,6 +7,7 @@
 
 #include "index/base/files.hpp"
 #include "pipelines/ingest/byte_stream.hpp"
+#include "pipelines/ingest/datagrams.hpp"
 #include "pipelines/ingest/dialer.hpp"
 #include "pipelines/ingest/receive_buffer.hpp"
 #include "pipelines/ingest/rtsp_client.hpp"
@@ -41,9 +42,14 @@ class LeanReader {
     void run_once();
     bool connect_camera();
     bool open_stream(Fd connected);
+    bool reserve_ports();
+    bool join_ports();
+    void give_up_network(Error error);
     void converse();
     bool wait_for_bytes();
     void tick(BootTime now);
+    void take_datagrams(BootTime now);
+    BootTime silence_until() const;
     bool receive();
     bool take_items();
     bool take_message(const RtspMessage& message);
@@ -73,9 +79,10 @@ class LeanReader {
     StreamReceiver receiver_;  // what it counts: any thread
     std::unique_ptr<ByteStream> stream_;
     ReceiveBuffer buffer_;
-    std::string output_;  // not sent yet
-    BootTime deadline_;   // for the answer to PLAY
-    BootTime read_at_{};  // when the last bytes came
+    std::optional<Datagrams> datagrams_;  // with `udp`
+    std::string output_;                  // not sent yet
+    BootTime deadline_;                   // for the answer to PLAY
+    BootTime read_at_{};                  // when the last bytes came
     bool rest_due_ = false;
     bool camera_spoke_ = false;  // on this connection
     bool again_without_audio_ = false;

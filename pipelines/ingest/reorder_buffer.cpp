@@ -7,8 +7,6 @@ namespace {
 
 // So many packets ahead is a hole, more is another stream.
 constexpr std::uint16_t kFarAhead = 512;
-// A key frame of 2 Mbit/s video is some 50 packets: what is missing for longer than one is lost.
-constexpr std::size_t kMostHeld = 64;
 
 }  // namespace
 
@@ -42,7 +40,7 @@ std::optional<ReorderBuffer::Held> ReorderBuffer::release(BootTime now) {
     // Whoever waits longest decides; that need not be the first in order.
     const auto longest = std::min_element(held_.begin(), held_.end(),
                                           [](auto& a, auto& b) { return a.arrival < b.arrival; });
-    const bool due = held_.front().sequence == *next_ || held_.size() >= kMostHeld ||
+    const bool due = held_.front().sequence == *next_ || held_.size() >= most_ ||
                      now - longest->arrival >= patience_;
     if (!due) return std::nullopt;
     Held out = std::move(held_.front());

@@ -32,7 +32,6 @@ constexpr std::array kAnswers{
     Answer{404, GapCause::refused, "camera has no such stream (404)"},
     Answer{454, GapCause::refused, "camera lost the session (454)"},
     Answer{453, GapCause::refused, "camera has not enough bandwidth for one more client (453)"},
-    Answer{461, GapCause::refused, "camera does not offer this transport (461)"},
     Answer{503, GapCause::unreachable, "camera is busy (503)"},
 };
 
@@ -40,20 +39,6 @@ std::string client_nonce() {
     std::array<std::uint8_t, 8> random{};
     random_bytes(random);
     return to_hex(random);
-}
-
-// "interleaved=0-1" of a Transport header.
-std::optional<std::pair<std::uint8_t, std::uint8_t>> channels(std::string_view transport) {
-    const auto text = parameter(transport, "interleaved", ';');
-    if (!text) return std::nullopt;
-    unsigned first = 0, second = 0;
-    const char* const end = text->data() + text->size();
-    const auto one = std::from_chars(text->data(), end, first);
-    if (one.ec != std::errc{} || first > 255) return std::nullopt;
-    second = first + 1;
-    if (one.ptr < end && *one.ptr == '-') std::from_chars(one.ptr + 1, end, second);
-    if (second > 255) second = first;
-    return std::pair{static_cast<std::uint8_t>(first), static_cast<std::uint8_t>(second)};
 }
 
 // The first that can be kept as it is, else the first of JPEG.
@@ -110,17 +95,22 @@ void RtspClient::send() {
                                     {"User-Agent", "halfdoor/" HALFDOOR_VERSION}};
     std::string_view method = "OPTIONS";
     std::string uri = url_;
+    const auto ask_for = [&](std::uint16_t port, std::uint8_t channel) {
+        headers.push_back(
+            {"Transport", our_ports_ ? ask_for_ports(port) : ask_for_channels(channel)});
+    };
+    const OurPorts ports = our_ports_.value_or(OurPorts{});
     if (step_ == Step::describe) {
         method = "DESCRIBE";
         headers.push_back({"Accept", "application/sdp"});
     } else if (step_ == Step::setup) {
         method = "SETUP";
         uri = setup_url_;
-        headers.push_back({"Transport", "RTP/AVP/TCP;unicast;interleaved=0-1"});
+        ask_for(ports.video, RtspStream{}.rtp_channel);
     } else if (step_ == Step::setup_audio) {
         method = "SETUP";
         uri = audio_setup_url_;
-        headers.push_back({"Transport", "RTP/AVP/TCP;unicast;interleaved=2-3"});
+        ask_for(ports.audio, RtspAudio{}.rtp_channel);
     } else if (step_ == Step::play) {
         method = "PLAY";
         uri = play_url_;
@@ -196,6 +186,10 @@ void RtspClient::failed(const RtspMessage& response) {
     }
     // Not all cameras know OPTIONS.
     if (step_ == Step::options && response.status != 401) return ask(Step::describe);
+    if (response.status == 461)
+        return end(GapCause::refused,
+                   fmt::format("camera does not offer this transport (461): set transport = \"{}\"",
+                               our_ports_ ? "tcp" : "udp"));
     for (const Answer& a : kAnswers)
         if (a.status == response.status) return end(a.cause, a.words);
     end(GapCause::refused,
@@ -280,22 +274,32 @@ void RtspClient::take_session(const RtspMessage& m) {
 
 void RtspClient::take_setup(const RtspMessage& m) {
     take_session(m);
-    const std::string_view transport = m.header("Transport").value_or("");
-    if (const auto pair = channels(transport)) {
-        stream_->rtp_channel = pair->first;
-        stream_->rtcp_channel = pair->second;
-    } else if (parameter(transport, "server_port", ';')) {
-        return end(GapCause::refused, "camera does not offer this transport (it wants UDP)");
+    auto answer = parse_transport(m.header("Transport").value_or(""));
+    if (answer.multicast)
+        return end(GapCause::refused,
+                   "camera does not offer this transport (it sends to a multicast group)");
+    if (answer.channels) {
+        stream_->rtp_channel = answer.channels->rtp;
+        stream_->rtcp_channel = answer.channels->rtcp;
+    } else if (our_ports_) {
+        stream_->udp = answer.server.value_or(CameraPorts{});
+        stream_->source = std::move(answer.source);
+    } else if (answer.server) {
+        return end(GapCause::refused,
+                   "camera does not offer this transport (it wants UDP): set transport = \"udp\"");
     }
     ask(audio_ ? Step::setup_audio : Step::play);
 }
 
 void RtspClient::take_audio_setup(const RtspMessage& m) {
-    const std::string_view transport = m.header("Transport").value_or("");
-    const auto pair = channels(transport);
-    if (pair)
-        audio_->rtp_channel = pair->first;
-    else if (parameter(transport, "server_port", ';'))
+    const auto answer = parse_transport(m.header("Transport").value_or(""));
+    if (answer.multicast)
+        return leave_audio("not recorded: the camera sends it to a multicast group");
+    if (answer.channels)
+        audio_->rtp_channel = answer.channels->rtp;
+    else if (our_ports_)
+        audio_->udp = answer.server.value_or(CameraPorts{});
+    else if (answer.server)
         return leave_audio("not recorded: the camera wants UDP for it");
     ask(Step::play);
 }

@@ -1,5 +1,5 @@
 // The RTSP 1.0 conversation with a camera for one video stream, and its sound if there is some that
-// can be recorded, over interleaved TCP: OPTIONS, DESCRIBE, SETUP, PLAY, then signs of life, at
+// can be recorded, interleaved or over UDP: OPTIONS, DESCRIBE, SETUP, PLAY, then signs of life, at
 // last TEARDOWN. A camera that does not give its sound gives its video all the same. Decides only:
 // the caller moves the bytes and the time. One thread.
 #pragma once
@@ -12,6 +12,7 @@
 #include "pipelines/ingest/audio_payload.hpp"
 #include "pipelines/ingest/frame.hpp"
 #include "pipelines/ingest/rtsp_auth.hpp"
+#include "pipelines/ingest/rtsp_transport.hpp"
 #include "pipelines/ingest/sdp.hpp"
 
 namespace hd::ingest {
@@ -22,12 +23,17 @@ struct RtspStream {
     SdpMedia media;
     bool is_jpeg() const { return media.encoding == "JPEG"; }  // `codec` says nothing then
     std::uint8_t rtp_channel = 0, rtcp_channel = 1;
+    // Set: it comes by UDP, from these ports; a camera that was asked for UDP may send interleaved
+    // all the same.
+    std::optional<CameraPorts> udp;
+    std::string source;  // from where the camera says that it sends, if it says so
 };
 
 // Its sound, if the camera gave it.
 struct RtspAudio {
     AudioPayload payload;
     std::uint8_t rtp_channel = 2;
+    std::optional<CameraPorts> udp;
 };
 
 class RtspClient {
@@ -43,6 +49,12 @@ class RtspClient {
 
     // What has to be sent now; empties the store.
     std::string take_output() { return std::exchange(output_, {}); }
+
+    // The even ones of our pairs. Before start(), for each connection: the camera is asked for UDP.
+    struct OurPorts {
+        std::uint16_t video = 0, audio = 0;
+    };
+    void use_udp(OurPorts ports) { our_ports_ = ports; }
 
     void start();  // once for each connection
     // For another connection, after one that ended when the sound was asked for.
@@ -91,6 +103,7 @@ class RtspClient {
     bool has_get_parameter_ = false;
     std::optional<BootTime> next_alive_;
     std::string play_url_, setup_url_;
+    std::optional<OurPorts> our_ports_;
     std::optional<RtspStream> stream_;
 
     Sound sound_;

@@ -181,6 +181,12 @@ std::string format_request(std::string_view method, std::string_view uri,
     return out + "\r\n";
 }
 
+std::string format_packet(std::uint8_t channel, ByteView payload) {
+    std::string out{'$', static_cast<char>(channel), static_cast<char>(payload.size() >> 8),
+                    static_cast<char>(payload.size())};
+    return out += as_text(payload);
+}
+
 std::optional<std::string> parameter(std::string_view list, std::string_view key, char separator) {
     while (!list.empty()) {
         std::size_t end = 0;

@@ -52,6 +52,9 @@ RtspItem next_item(ByteView buffer);
 std::string format_request(std::string_view method, std::string_view uri,
                            const std::vector<RtspHeader>& headers);
 
+// An interleaved packet. `payload`: at most 65535 bytes.
+std::string format_packet(std::uint8_t channel, ByteView payload);
+
 // The value of `key` in "a;key=value;..." or "a, key="value", ...", quotes removed; spaces around
 // it do not count. Keys are compared without case.
 std::optional<std::string> parameter(std::string_view list, std::string_view key, char separator);

@@ -5,17 +5,7 @@
 namespace hd::ingest {
 
 Result<Reader> choose_reader(const link::RecorderSettings& settings) {
-    const bool fits = settings.transport == link::RtspTransport::tcp;
-    switch (settings.reader) {
-        case link::RtspReader::gstreamer:
-            return Reader::gstreamer;
-        case link::RtspReader::automatic:
-            return fits ? Reader::lean : Reader::gstreamer;
-        case link::RtspReader::lean:
-            break;
-    }
-    if (!fits) return Error{ErrorCode::invalid, "rtsp_reader = \"lean\" needs transport = \"tcp\""};
-    return Reader::lean;
+    return settings.reader == link::RtspReader::gstreamer ? Reader::gstreamer : Reader::lean;
 }
 
 namespace {

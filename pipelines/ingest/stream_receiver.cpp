@@ -9,7 +9,13 @@
 namespace hd::ingest {
 namespace {
 
-constexpr Micros kReportPeriod = std::chrono::seconds(10);
+// RFC 3550, 6.2: the least. By UDP the way to our ports stays open for as long as we say something.
+constexpr Micros kReportPeriod = std::chrono::seconds(5);
+
+std::size_t most_held(const link::RecorderSettings& settings) {
+    return settings.transport == link::RtspTransport::udp ? ReorderBuffer::kMostOfDatagrams
+                                                          : ReorderBuffer::kMostOfConnection;
+}
 
 }  // namespace
 
@@ -21,7 +27,8 @@ StreamReceiver::StreamReceiver(const link::RecorderSettings& settings, const Rts
       clock_(clock),
       push_(std::move(push)),
       encoder_(std::move(encoder)),
-      reorder_(settings.jitter_latency) {}
+      reorder_(settings.jitter_latency, most_held(settings)),
+      audio_reorder_(settings.jitter_latency, most_held(settings)) {}
 
 std::optional<CameraClock> StreamReceiver::camera_clock() const {
     const std::lock_guard lock(clock_mutex_);
@@ -68,7 +75,7 @@ void StreamReceiver::take(std::uint8_t channel, ByteView payload, BootTime arriv
     // Some cameras send both on one channel: the payload type tells them apart.
     if (packet->payload_type != stream.media.payload_type) {
         if (begun_ && sound && packet->payload_type == sound->payload.payload_type)
-            take_audio(*packet, arrival);
+            order_audio(*packet, payload, arrival);
         return;
     }
     // The picture may overtake the answer to PLAY.
@@ -109,6 +116,15 @@ void StreamReceiver::release_held(BootTime now) {
     while (const auto held = reorder_.release(now))
         if (const auto packet = parse_rtp(held->whole))
             take_video(*packet, held->whole, held->arrival);
+}
+
+void StreamReceiver::order_audio(const RtpPacket& packet, ByteView whole, BootTime arrival) {
+    if (!client_.audio()->udp) return take_audio(packet, arrival);
+    if (audio_ssrc_ != packet.ssrc) audio_reorder_.restart();
+    audio_ssrc_ = packet.ssrc;
+    if (audio_reorder_.take(packet, whole, arrival)) take_audio(packet, arrival);
+    while (const auto held = audio_reorder_.release(arrival))
+        if (const auto next = parse_rtp(held->whole)) take_audio(*next, held->arrival);
 }
 
 void StreamReceiver::take_audio(const RtpPacket& packet, BootTime arrival) {
@@ -177,13 +193,14 @@ void StreamReceiver::say_losses(BootTime now) {
     std::uint64_t suppressed = 0;
     if (!loss_log_.allow(now.us, suppressed)) return;
     losses_said_ = damaged;
-    log::warn("frames.damaged",
-              "camera={} frames={} packets={} why=\"the camera left packets out\"",
-              to_string(camera_), damaged, counts().lost_packets);
+    log::warn("frames.damaged", "camera={} frames={} packets={} why=\"{}\"", to_string(camera_),
+              damaged, counts().lost_packets,
+              client_.stream()->udp ? "packets were lost on the way (UDP)"
+                                    : "the camera left packets out");
 }
 
 // Now and then: some servers end sessions of which they hear nothing.
-std::string StreamReceiver::report(BootTime now) {
+Bytes StreamReceiver::report(BootTime now) {
     if (!begun_ || now < next_report_) return {};
     next_report_ = now + kReportPeriod;
     say_losses(now);
@@ -201,11 +218,7 @@ std::string StreamReceiver::report(BootTime now) {
         const std::int64_t us = (now - last_report_at_).count();
         state.since_last_report = static_cast<std::uint32_t>(us * 65'536 / 1'000'000);
     }
-    const Bytes report = format_receiver_report(state);
-    std::string out{'$', static_cast<char>(client_.stream()->rtcp_channel),
-                    static_cast<char>(report.size() >> 8), static_cast<char>(report.size())};
-    out += as_text(report);
-    return out;
+    return format_receiver_report(state);
 }
 
 }  // namespace hd::ingest

@@ -34,13 +34,14 @@ class StreamReceiver {
     void begin();
     bool begun() const { return begun_; }
 
-    // Of an interleaved channel. `arrival`: when the last of what was read with it came.
+    // Of an interleaved channel, or from the ports that stand for it. `arrival`: when the last of
+    // what was read with it came.
     void take(std::uint8_t channel, ByteView payload, BootTime arrival);
     // Set from the first packet on.
     std::optional<ReceiveBuffer::Known> known() const;
 
-    // A receiver report, interleaved, if one is due; else empty.
-    std::string report(BootTime now);
+    // A receiver report on the video, if one is due; else empty.
+    Bytes report(BootTime now);
 
     // Any thread.
     std::uint64_t unusable_frames() const { return unusable_.load(); }
@@ -53,6 +54,7 @@ class StreamReceiver {
         return depacketizer_ ? depacketizer_->counts() : jpeg_.counts;
     }
     void release_held(BootTime now);
+    void order_audio(const RtpPacket& packet, ByteView whole, BootTime arrival);
     void take_audio(const RtpPacket& packet, BootTime arrival);
     void take_rtcp(ByteView payload, BootTime arrival);
     void deliver(AccessUnit&& unit);
@@ -85,6 +87,8 @@ class StreamReceiver {
     std::vector<AccessUnit> units_;
     std::optional<StreamFormat> format_;
     std::optional<AudioReceiver> audio_;
+    std::optional<std::uint32_t> audio_ssrc_;
+    ReorderBuffer audio_reorder_;  // only by UDP: a connection has its order
     std::vector<AudioFrame> audio_frames_;
     DecodeTimes times_;
     BootTime next_report_{};

@@ -120,7 +120,7 @@ std::optional<ingest::DialTarget> dial_target(const link::RecorderSettings& sett
     const auto reader = ingest::choose_reader(settings);
     const auto url = ingest::parse_rtsp_url(settings.url);
     if (!reader || *reader != ingest::Reader::lean || !url) return std::nullopt;
-    return ingest::DialTarget{url->host, url->port};
+    return ingest::DialTarget{url->host, url->port, settings.transport == link::RtspTransport::udp};
 }
 
 Rights rights_of(const link::RecorderSettings& settings, Network network) {
@@ -252,7 +252,7 @@ Result<std::vector<Wall>> confine(const link::RecorderSettings& settings, Dialer
         judge_network(land.ports, walls, calls, empty);
     } else {
         walls.push_back({"hosts", WallState::missing,
-                         "it connects by itself (video over UDP, GStreamer), and Landlock knows "
+                         "it connects by itself (GStreamer), and Landlock knows "
                          "ports, not hosts: set IPAddressAllow in the unit"});
     }
     walls.insert(walls.end(), {land.files, land.ports, land.signals, calls});

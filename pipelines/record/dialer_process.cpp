@@ -48,11 +48,12 @@ Wall confine_dialer(const ingest::DialTarget& target) {
                             limit_memory(kMemory)};
     LandlockWalls land = restrict_files_and_ports(files, ports);
     walls.insert(walls.end(), {land.files, land.ports, land.signals});
-    walls.push_back(restrict_system_calls({.udp = by_name}));
+    walls.push_back(restrict_system_calls({.udp = by_name || target.udp}));
     Wall weakest{"dialer", WallState::enforced,
-                 by_name ? "connects to the camera's port (and asks name servers), reads no file "
-                           "of the hub, starts no program"
-                         : "connects to the camera's port, opens no file, starts no program"};
+                 fmt::format("connects to the camera's port{}{}, {}, starts no program",
+                             target.udp ? " (and its host by UDP)" : "",
+                             by_name ? " (and asks name servers)" : "",
+                             by_name ? "reads no file of the hub" : "opens no file")};
     for (const Wall& wall : walls)
         if (wall.state > weakest.state)
             weakest = {"dialer", WallState::partial, fmt::format("{}: {}", wall.name, wall.detail)};

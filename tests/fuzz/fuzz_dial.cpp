@@ -27,9 +27,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     const auto reply = decode_dial_reply(packet);
     if (!reply) return 0;
     HD_CHECK(decode_dial_reply(encode(*reply)) == reply);
-    const std::string& words = std::holds_alternative<Aimed>(*reply)
-                                   ? std::get<Aimed>(*reply).words
-                                   : std::get<Dialled>(*reply).words;
+    const std::string words = std::visit([](const auto& r) { return r.words; }, *reply);
     HD_CHECK(words.size() <= 200);
     for (const char c : words) HD_CHECK(c >= ' ' && c < 0x7f && c != '"');
     return 0;

@@ -128,6 +128,10 @@ TEST_SUITE("gateway/config") {
              "h.toml:7: camera[1].password_file: password and password_file exclude each other"},
             {camera("password = 1234\n"),
              "h.toml:5: camera[1].password: must be text in quotes, not an integer"},
+            {"[[camera]]\nid = \"0123456789abcdef0123456789abcdef\"\nname = \"front\"\n"
+             "url = \"rtsps://192.0.2.1/s\"\ntransport = \"udp\"\n",
+             "h.toml:5: camera[1].transport: rtsps:// needs transport = \"tcp\": by UDP the video "
+             "would come in the clear"},
             {camera("max_age_hours = -1\n"),
              "h.toml:5: camera[1].max_age_hours: must be 0 to 175680, is -1"},
         };

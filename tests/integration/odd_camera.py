@@ -1,5 +1,6 @@
 """RTSP cameras with odd manners: each path of one server is a camera that gives the answers it is told to, byte for
-byte (only CSeq is that of the request), and then sends H.264 or H.265 over the same TCP connection."""
+byte (only CSeq is that of the request, and server_port one that is free), and then sends H.264 or H.265 over the same
+TCP connection, or by UDP if that is what it was asked for and answers."""
 import base64
 import hashlib
 import re
@@ -153,6 +154,7 @@ class Camera:
 class Connection(socketserver.BaseRequestHandler):
     def handle(self):
         self.camera, self.channel, self.lock, self.over = None, 0, threading.Lock(), threading.Event()
+        self.udp = None
         received = b""
         try:
             while chunk := self.request.recv(65536):
@@ -160,6 +162,8 @@ class Connection(socketserver.BaseRequestHandler):
         except OSError:
             pass
         self.over.set()
+        if self.udp:
+            self.udp.close()
 
     def take(self, data):
         while data:
@@ -190,6 +194,9 @@ class Connection(socketserver.BaseRequestHandler):
         if refusal is None:
             self.camera.seen.append(method)
         answer = with_cseq(refusal or self.camera.answer(method, uri), cseq)
+        asked = re.search(r"client_port=(\d+)", message)
+        if method == "SETUP" and asked and b"server_port=" in answer and self.udp is None:
+            answer = self.send_by_udp(answer, int(asked.group(1)))
         self.send(answer)
         if refusal:
             return
@@ -198,6 +205,13 @@ class Connection(socketserver.BaseRequestHandler):
             self.channel = int(channel.group(1))
         if method == "PLAY":
             threading.Thread(target=self.stream, daemon=True).start()
+
+    def send_by_udp(self, answer, port):
+        self.udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.udp.bind(("127.0.0.1", 0))
+        self.udp.connect(("127.0.0.1", port))
+        own = self.udp.getsockname()[1]
+        return re.sub(rb"server_port=[\d-]+", f"server_port={own}-{own + 1}".encode(), answer)
 
     def send(self, data):
         with self.lock:
@@ -209,15 +223,18 @@ class Connection(socketserver.BaseRequestHandler):
         for number in range(10**9):
             payloads = [p for nal in units[number % len(units)] for p in fragments(codec, nal)]
             timestamp = number * (90000 // FPS)
-            out = b""
+            packets = []
             for i, payload in enumerate(payloads):
                 marker = 0x80 if i + 1 == len(payloads) else 0
-                packet = struct.pack(">BBHII", 0x80, marker | self.camera.payload_type, sequence & 0xffff,
-                                     timestamp & 0xffffffff, 0x0dd) + payload
-                out += struct.pack(">cBH", b"$", self.channel, len(packet)) + packet
+                packets.append(struct.pack(">BBHII", 0x80, marker | self.camera.payload_type, sequence & 0xffff,
+                                           timestamp & 0xffffffff, 0x0dd) + payload)
                 sequence += 1
             try:
-                self.send(out)
+                if self.udp:
+                    for packet in packets:
+                        self.udp.send(packet)
+                else:
+                    self.send(b"".join(struct.pack(">cBH", b"$", self.channel, len(p)) + p for p in packets))
             except OSError:
                 return
             if self.over.wait(max(0.0, begin + (number + 1) / FPS - time.monotonic())):

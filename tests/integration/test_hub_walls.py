@@ -244,15 +244,41 @@ class Dialing(TakenOver):
         self.assertEqual((facts["NoNewPrivs"], int(facts["CapEff"], 16)), ("1", 0))
         self.assertEqual(facts["Seccomp"], "2")
 
-    def test_3_a_recorder_that_connects_by_itself_says_so(self):
+    def configure(self, line):
+        """Of the bad camera, from now on."""
         text = self.hub.config.read_text(encoding="utf-8")
-        at = text.rindex('encode = "camera"')
-        self.hub.config.write_text(text[:at] + 'transport = "udp"\n' + text[at:], encoding="utf-8")
+        begin = text.index(f'id = "{self.bad}"')
+        head, key, rest = text[:begin], 'encode = "camera"\n', text[begin:]
+        rest = re.sub(rf"{key}(transport|rtsp_reader) = .*\n", key, rest)
+        self.hub.config.write_text(head + rest.replace(key, f"{key}{line}\n", 1), encoding="utf-8")
         os.kill(self.hub.daemon.pid, signal.SIGHUP)
+
+    def test_3_a_recorder_that_connects_by_itself_says_so(self):
+        self.configure('rtsp_reader = "gstreamer"')
         hubkit.wait_until(lambda: self.walls()["recorder.hosts"]["state"] == "missing", 20, "the other level")
         self.assertIn("connects by itself", self.walls()["recorder.hosts"]["detail"])
         self.hub.wait_recording(20)
         self.assertEqual(len(self.dialers().keys() & set(self.hub.recorder_pids().values())), 1)
+
+    def test_4_over_udp_nothing_leads_elsewhere_either(self):
+        stranger = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.addCleanup(stranger.close)
+        stranger.bind(("127.0.0.2", 0))
+        there = f"127.0.0.2 {stranger.getsockname()[1]}"
+        attacks = {**{f"{how} {there}": "ENOSYS" for how in ("udp_sendto", "udp_sendmsg", "udp_sendmmsg", "udp_turn")},
+                   f"udp {there}": "ENOSYS", "join 1023": "refused", f"aim {there}": "dialer_ended"}
+        (self.hub.data / "run" / f"attack-{self.bad}").write_text("".join(f"{a}\n" for a in attacks))
+        self.configure('transport = "udp"')
+        hubkit.wait_until(lambda: attacks.keys() <= self.outcomes().keys(), 40, "the end of the attacks")
+        self.assertEqual({a: self.outcomes()[a] for a in attacks}, attacks)
+        stranger.setblocking(False)
+        self.assertRaises(BlockingIOError, stranger.recv, 1)
+        self.release()
+        # Its dialer has ended; the connection and its ports are there until the camera is lost.
+        os.kill(self.hub.recorder_pids()[self.bad], 9)
+        hubkit.wait_until(lambda: self.walls()["recorder.hosts"]["state"] == "enforced", 20, "the walls of the next")
+        self.hub.wait_recording(20)
+        self.assertLessEqual(set(self.hub.recorder_pids().values()), self.dialers().keys())
 
 
 @unittest.skipUnless(os.environ.get("HALFDOOR_LONG"), "long: meson test --suite slow")

@@ -10,6 +10,9 @@ import hubkit
 from odd_camera import Auth, Camera, OddCameras
 
 V = "m=video 0 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\n"
+BY_UDP = ("RTSP/1.0 200 OK\r\nCSeq: 0\r\nSession: 1\r\nTransport: RTP/AVP;unicast;client_port=1-2;source=127.0.0.9;"
+          "server_port=3-4\r\n\r\n")
+UDP = {"transport": '"udp"'}
 USER = {"user": '"hub"', "password": '"of the test"'}
 WRONG = {"user": '"hub"', "password": '"not this"'}
 
@@ -33,8 +36,11 @@ CAMERAS = {
     "only-sound": (Camera({"DESCRIBE": "v=0\r\nm=audio 0 RTP/AVP 0\r\n"}), {}, "offers no video"),
     "other-codec": (Camera({"DESCRIBE": V.replace("H264", "VP8")}), {}, "VP8"),
     "no-sdp": (Camera({"DESCRIBE": "hello"}), {}, "camera describes no video"),
-    "wants-udp": (Camera({"SETUP": "RTSP/1.0 200 OK\r\nCSeq: 0\r\nSession: 1\r\nTransport: RTP/AVP;unicast;"
-                                   "client_port=1-2;server_port=3-4\r\n\r\n"}), {}, "UDP"),
+    "wants-udp": (Camera({"SETUP": BY_UDP}), {}, 'it wants UDP): set transport = "udp"'),
+    "gets-udp": (Camera({"SETUP": BY_UDP}), UDP, None),
+    "tcp-all-the-same": (Camera(), UDP, None),
+    "no-udp": (Camera({"SETUP": "RTSP/1.0 461 Unsupported Transport\r\nCSeq: 0\r\n\r\n"}), UDP,
+               '(461): set transport = "tcp"'),
     "basic": (auth(hashed=None), USER, None),
     "digest": (auth(extra=', opaque="x", algorithm=MD5'), USER, None),
     "digest-qop": (auth(extra=', qop="auth"'), USER, None),

@@ -184,6 +184,42 @@ TEST_CASE("a dialer that is aimed again, asked before it is aimed, or told nonse
     });
 }
 
+TEST_CASE(
+    "a dialer that is aimed for UDP hands over ports of the camera's host, another one ends") {
+    const Listener camera("127.0.0.1");
+    DialTarget target = camera.target();
+    {
+        ServedDialer served;
+        REQUIRE(served.aim(target));
+        REQUIRE(served.dial(kLong));
+        const auto refused = served.dialer->reserve_ports(-1);
+        REQUIRE_FALSE(refused);
+        CHECK(refused.error().code == ErrorCode::exhausted);
+    }
+    target.udp = true;
+    ServedDialer served;
+    REQUIRE(served.aim(target));
+    const auto early = served.dialer->reserve_ports(-1);
+    REQUIRE_FALSE(early);
+    CHECK(early.error().code == ErrorCode::unavailable);
+    REQUIRE(served.dial(kLong));
+    const auto port = served.dialer->reserve_ports(-1);
+    REQUIRE(port);
+    CHECK_FALSE(served.dialer->join_ports(static_cast<std::uint16_t>(*port + 2), {}, -1));
+    const auto low = served.dialer->join_ports(*port, {53, 53}, -1);
+    REQUIRE_FALSE(low);
+    CHECK(low.error().what == "camera sends from a UDP port below 1024");
+    const auto pair = served.dialer->join_ports(*port, {6970, 6971}, -1);
+    REQUIRE(pair);
+    sockaddr_in peer{};
+    socklen_t size = sizeof peer;
+    REQUIRE(::getpeername(pair->rtcp.get(), reinterpret_cast<sockaddr*>(&peer), &size) == 0);
+    CHECK(peer.sin_addr.s_addr == address("127.0.0.1").sin_addr.s_addr);
+    CHECK(ntohs(peer.sin_port) == 6971);
+    CHECK((::fcntl(pair->rtp.get(), F_GETFL) & O_NONBLOCK) != 0);
+    CHECK((::fcntl(pair->rtp.get(), F_GETFD) & FD_CLOEXEC) != 0);
+}
+
 TEST_CASE("a dialer that is gone, or that is none, is told of") {
     auto ends = pair_of_sockets();
     SocketDialer alone(std::move(ends[0]), system_clock());
@@ -246,6 +282,12 @@ TEST_CASE("what recorder and dialer say comes back as it was said") {
                               DialRequest(Aim{{std::string(253, 'h'), "65535"}}),
                               DialRequest(Dial{0xfedcba98, 60'000}), DialRequest(NeverMind{})};
     for (const DialRequest& r : requests) CHECK(decode_dial_request(encode(r)) == r);
+    const std::array udp{DialRequest(Aim{{"door.lan", "554", true}}), DialRequest(Reserve{7}),
+                         DialRequest(Join{8, 50'000, {6970, 0}})};
+    for (const DialRequest& r : udp) CHECK(decode_dial_request(encode(r)) == r);
+    for (const DialReply& r : {DialReply(Reserved{7, 50'000, ""}),
+                               DialReply(Reserved{7, 0, "no free pair of UDP ports"})})
+        CHECK(decode_dial_reply(encode(r)) == r);
     const std::array replies{DialReply(Aimed{WallState::partial, "files: none"}),
                              DialReply(Dialled{7, true, ""}),
                              DialReply(Dialled{8, false, "connect: Connection refused"})};

@@ -1,5 +1,6 @@
-// Both readers under the faults of halfdoor-replay: all at once, each at a camera of its own, so
-// that the whole takes a few seconds. A camera without a fault says which pictures are right.
+// Both readers, the lean one over UDP too, under the faults of halfdoor-replay: all at once, each
+// at a camera of its own, so that the whole takes a few seconds. A camera without a fault says
+// which pictures are right.
 #include <atomic>
 #include <map>
 #include <set>
@@ -95,10 +96,19 @@ void take(Seen& seen, const Frame& frame, BootTime& last) {
     seen.arrived_us.push_back(system_clock().boot().us);
 }
 
-Seen watch(const std::string& url, link::RtspReader reader, Micros patience, Stage& stage) {
+struct Way {
+    link::RtspReader reader;
+    link::RtspTransport transport = link::RtspTransport::tcp;
+    auto operator<=>(const Way&) const = default;
+};
+constexpr Way kLean{link::RtspReader::lean}, kGStreamer{link::RtspReader::gstreamer},
+    kLeanUdp{link::RtspReader::lean, link::RtspTransport::udp};
+
+Seen watch(const std::string& url, Way way, Micros patience, Stage& stage) {
     link::RecorderSettings settings;
     settings.url = url;
-    settings.reader = reader;
+    settings.reader = way.reader;
+    settings.transport = way.transport;
     settings.first_frame_timeout = kPatience;
     settings.jitter_latency = patience;
     Seen seen;
@@ -146,8 +156,8 @@ std::string from_the_beginning(const std::string& fault) {
 
 using ByFault = std::map<std::string, Seen>;
 
-// Both readers at once, at the same cameras.
-std::map<link::RtspReader, ByFault> watch_all() {
+// All at once, at the same cameras.
+std::map<Way, ByFault> watch_all() {
     std::vector<std::string> arguments{"--commands",
                                        "--counter",
                                        "--generate",
@@ -161,17 +171,18 @@ std::map<link::RtspReader, ByFault> watch_all() {
         if (!fault.empty()) arguments.insert(arguments.end(), {"--fault", camera(i) + fault});
     }
     const test::ReplayChild cameras(arguments);
-    std::map<link::RtspReader, ByFault> out;
+    std::map<Way, ByFault> out;
     Stage stage;
     std::vector<std::jthread> watchers;
-    for (const auto reader : {link::RtspReader::lean, link::RtspReader::gstreamer})
+    for (const Way way : {kLean, kLeanUdp, kGStreamer})
         for (std::size_t i = 0; i < kFaults.size(); ++i) {
             const std::string name = i == 0 ? "h264-120p" : fmt::format("h264-120p-{}", i + 1);
             // What comes late is waited for, however slow the machine; what is lost is given up.
             const Micros patience = kFaults[i].starts_with("reorder") ? 3s : 200ms;
             watchers.emplace_back(
-                [reader, patience, url = cameras.url(name), &stage,
-                 &seen = out[reader][kFaults[i]]] { seen = watch(url, reader, patience, stage); });
+                [way, patience, url = cameras.url(name), &stage, &seen = out[way][kFaults[i]]] {
+                    seen = watch(url, way, patience, stage);
+                });
         }
     const auto all = static_cast<int>(watchers.size());
     while (stage.ready < all) std::this_thread::sleep_for(20ms);
@@ -231,8 +242,9 @@ TEST_SUITE("pipelines/ingest/faults") {
     TEST_CASE("the lean reader loses what a fault takes and nothing else; GStreamer gets through") {
         REQUIRE(init_gstreamer().ok());
         const auto all = watch_all();
-        check_all(all.at(link::RtspReader::lean), true);
-        check_all(all.at(link::RtspReader::gstreamer), false);
+        check_all(all.at(kLean), true);
+        check_all(all.at(kLeanUdp), true);
+        check_all(all.at(kGStreamer), false);
     }
 }
 

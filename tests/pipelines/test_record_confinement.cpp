@@ -94,7 +94,7 @@ TEST_CASE("a dialer is for what the lean reader takes") {
     CHECK_FALSE(dial_target(camera_at("http://door.lan/")));
     link::RecorderSettings udp = camera_at("rtsp://door.lan/");
     udp.transport = link::RtspTransport::udp;
-    CHECK_FALSE(dial_target(udp));
+    CHECK(dial_target(udp) == ingest::DialTarget{"door.lan", "554", true});
     link::RecorderSettings hub = camera_at("rtsp://door.lan/");
     hub.encode = link::EncodeMode::hub;
     CHECK(dial_target(hub) == ingest::DialTarget{"door.lan", "554"});

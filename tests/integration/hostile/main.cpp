@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstring>
 #include <fstream>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -51,13 +52,18 @@ std::string list_folder(const std::string& path) {
     return out;
 }
 
-// "HOST PORT" of IPv4.
-std::string use_socket(const std::string& target, int type, bool listen) {
+// Of "HOST PORT", IPv4.
+sockaddr_in address_of(const std::string& target) {
     const auto space = target.find(' ');
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_port = htons(static_cast<std::uint16_t>(std::stoi(target.substr(space + 1))));
-    ::inet_pton(AF_INET, target.substr(0, space).c_str(), &address.sin_addr);
+    sockaddr_in out{};
+    out.sin_family = AF_INET;
+    out.sin_port = htons(static_cast<std::uint16_t>(std::stoi(target.substr(space + 1))));
+    ::inet_pton(AF_INET, target.substr(0, space).c_str(), &out.sin_addr);
+    return out;
+}
+
+std::string use_socket(const std::string& target, int type, bool listen) {
+    const sockaddr_in address = address_of(target);
     const Fd fd(::socket(AF_INET, type | SOCK_CLOEXEC, 0));
     if (!fd) return outcome(false);
     const auto* where = reinterpret_cast<const sockaddr*>(&address);
@@ -66,14 +72,18 @@ std::string use_socket(const std::string& target, int type, bool listen) {
     return outcome(::connect(fd.get(), where, sizeof address) == 0);
 }
 
-// The connection that the dialer gave to the reader, as soon as there is one.
-int camera_socket() {
+// The connection that the dialer gave to the reader, or its first datagram socket, as soon as there
+// is one.
+int camera_socket(int wanted = SOCK_STREAM) {
     for (int tries = 0; tries < 200; ++tries) {
         for (int fd = 3; fd < 64; ++fd) {
             sockaddr_in peer{};
             socklen_t size = sizeof peer;
+            int type = 0;
+            socklen_t type_size = sizeof type;
             if (::getpeername(fd, reinterpret_cast<sockaddr*>(&peer), &size) == 0 &&
-                peer.sin_family == AF_INET)
+                peer.sin_family == AF_INET &&
+                ::getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &type_size) == 0 && type == wanted)
                 return fd;
         }
         std::this_thread::sleep_for(std::chrono::milliseconds(50));
@@ -85,45 +95,84 @@ int camera_socket() {
 std::string turn_connection(const std::string& target, bool with_bytes) {
     const int fd = camera_socket();
     if (fd < 0) return "no_connection";
-    const auto space = target.find(' ');
     sockaddr_in address{};
     address.sin_family = AF_UNSPEC;
     const auto* where = reinterpret_cast<const sockaddr*>(&address);
     static_cast<void>(::connect(fd, where, sizeof address.sin_family));
-    address.sin_family = AF_INET;
-    address.sin_port = htons(static_cast<std::uint16_t>(std::stoi(target.substr(space + 1))));
-    ::inet_pton(AF_INET, target.substr(0, space).c_str(), &address.sin_addr);
+    address = address_of(target);
     if (with_bytes)
         return outcome(::sendto(fd, "x", 1, MSG_FASTOPEN | MSG_NOSIGNAL, where, sizeof address) ==
                        1);
     return outcome(::connect(fd, where, sizeof address) == 0);
 }
 
-// "HOST PORT": tells the dialer to go there from now on, and asks for a connection.
-std::string aim_dialer(const std::string& target) {
+// A datagram from the camera's socket to "HOST PORT", by one of the calls that take an address.
+std::string send_datagram(const std::string& target, std::string_view how) {
+    const int fd = camera_socket(SOCK_DGRAM);
+    if (fd < 0) return "no_socket";
+    sockaddr_in address = address_of(target);
+    auto* where = reinterpret_cast<sockaddr*>(&address);
+    if (how == "udp_turn") return outcome(::connect(fd, where, sizeof address) == 0);
+    if (how == "udp_sendto") return outcome(::sendto(fd, "x", 1, 0, where, sizeof address) == 1);
+    char byte = 'x';
+    iovec bytes{&byte, 1};
+    mmsghdr message{};
+    message.msg_hdr.msg_name = where;
+    message.msg_hdr.msg_namelen = sizeof address;
+    message.msg_hdr.msg_iov = &bytes;
+    message.msg_hdr.msg_iovlen = 1;
+    if (how == "udp_sendmsg") return outcome(::sendmsg(fd, &message.msg_hdr, 0) == 1);
+    return outcome(::sendmmsg(fd, &message, 1, 0) == 1);
+}
+
+// The recorder's end of the pair of sockets that it shares with its dialer.
+int dialer_socket() {
     static_cast<void>(camera_socket());  // The reader's own call is answered then.
-    const auto space = target.find(' ');
-    const ingest::DialTarget there{target.substr(0, space), target.substr(space + 1)};
     for (int fd = 3; fd < 64; ++fd) {
         // A pair of sockets has no names; the link to the hub has one at its other end.
         sockaddr_un peer{};
         socklen_t size = sizeof peer;
         int type = 0;
         socklen_t type_size = sizeof type;
-        if (::getpeername(fd, reinterpret_cast<sockaddr*>(&peer), &size) != 0 ||
-            peer.sun_family != AF_UNIX || size != sizeof peer.sun_family ||
-            ::getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &type_size) != 0 || type != SOCK_SEQPACKET)
-            continue;
-        for (const auto& request : {ingest::DialRequest(ingest::Aim{there}),
-                                    ingest::DialRequest(ingest::Dial{1u << 31, 5000})}) {
-            const Bytes packet = ingest::encode(request);
-            static_cast<void>(!::send(fd, packet.data(), packet.size(), MSG_NOSIGNAL));
-        }
-        std::array<std::uint8_t, 512> answer{};
-        const ssize_t n = ::recv(fd, answer.data(), answer.size(), 0);
-        return n > 0 ? "done" : "dialer_ended";
+        if (::getpeername(fd, reinterpret_cast<sockaddr*>(&peer), &size) == 0 &&
+            peer.sun_family == AF_UNIX && size == sizeof peer.sun_family &&
+            ::getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &type_size) == 0 && type == SOCK_SEQPACKET)
+            return fd;
     }
-    return "no_dialer";
+    return -1;
+}
+
+// Nothing: the dialer ended.
+std::optional<ingest::DialReply> ask_dialer(int fd, const ingest::DialRequest& request) {
+    const Bytes packet = ingest::encode(request);
+    static_cast<void>(!::send(fd, packet.data(), packet.size(), MSG_NOSIGNAL));
+    std::array<std::uint8_t, 512> answer{};
+    const ssize_t n = ::recv(fd, answer.data(), answer.size(), 0);
+    if (n <= 0) return std::nullopt;
+    return ingest::decode_dial_reply(ByteView(answer).first(static_cast<std::size_t>(n)));
+}
+
+// "HOST PORT": tells the dialer to go there from now on.
+std::string aim_dialer(const std::string& target) {
+    const auto space = target.find(' ');
+    const ingest::DialTarget there{target.substr(0, space), target.substr(space + 1)};
+    const int fd = dialer_socket();
+    if (fd < 0) return "no_dialer";
+    return ask_dialer(fd, ingest::Aim{there}) ? "done" : "dialer_ended";
+}
+
+// "PORT" of the camera's host: a pair of datagram sockets to it.
+std::string join_ports(const std::string& port) {
+    static_cast<void>(camera_socket(SOCK_DGRAM));  // The reader has its own.
+    const int fd = dialer_socket();
+    if (fd < 0) return "no_dialer";
+    const auto reserved = ask_dialer(fd, ingest::Reserve{1u << 31});
+    const auto* pair = reserved ? std::get_if<ingest::Reserved>(&*reserved) : nullptr;
+    if (pair == nullptr || pair->port == 0) return "not_reserved";
+    const auto wanted = static_cast<std::uint16_t>(std::stoi(port));
+    const auto joined = ask_dialer(fd, ingest::Join{1u << 31, pair->port, {wanted, wanted}});
+    const auto* dialled = joined ? std::get_if<ingest::Dialled>(&*joined) : nullptr;
+    return dialled != nullptr && dialled->connected ? "done" : "refused";
 }
 
 // A socket that has a name, but no file.
@@ -167,7 +216,9 @@ std::string attack(const std::string& verb, const std::string& rest) {
     if (verb == "listen") return use_socket(rest, SOCK_STREAM, true);
     if (verb == "turn") return turn_connection(rest, false);
     if (verb == "turn_with_bytes") return turn_connection(rest, true);
+    if (verb.starts_with("udp_")) return send_datagram(rest, verb);
     if (verb == "aim") return aim_dialer(rest);
+    if (verb == "join") return join_ports(rest);
     if (verb == "abstract") return use_abstract(rest);
     if (verb == "cut") return outcome(::shutdown(camera_socket(), SHUT_RDWR) == 0);
     if (verb == "netlink")
