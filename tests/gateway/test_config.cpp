@@ -173,6 +173,9 @@ TEST_SUITE("gateway/config") {
         // toml++ aborts on these if its assertions are on (gateway/config/toml.hpp).
         for (const char* header : {"[.hub]\n", "[[.hub\n", "[=]\n", "[ # ]\n", "[\n"})
             CHECK(problems(header).size() == 1);
+        // And undefined on these: letters where white space may stand.
+        for (const char* header : {"\xC3\xA9 = 1\n", "[[\xD2\x8D]]\n"})
+            CHECK(problems(header).size() == 1);
         CHECK(problems(std::string(kMaxConfigBytes + 1, '#')).size() == 1);
         CHECK(problems("\xFF").size() == 1);
     }
