@@ -1,6 +1,6 @@
 #!/usr/bin/python3
-"""Device flushes and commits of the file system per second, of hubs with 1, 4 and 8 cameras: recorders share one sync tick, so one
-commit a second serves all, however many there are. The disk under the hub counts what the kernel
+"""Device flushes and commits of the file system per second, of hubs with 1, 4 and 8 cameras: one sync
+of the file system a second serves all recorders, however many there are. The disk under the hub counts what the kernel
 sends it, and takes 8 ms for a flush, as a fast card does. Needs root, loop devices and /dev/fuse.
 HALFDOOR_FLUSH_CAMERA and HALFDOOR_FLUSH_MS in the environment: cameras and disks of another kind."""
 import json
@@ -57,10 +57,9 @@ class Flushes(unittest.TestCase):
         for cameras in (1, 4, 8):
             found[cameras] = self.count(cameras)
             print(json.dumps(found[cameras]), flush=True)
-        # Who wakes too late to share a commit needs no other one, only a flush; a busy machine wakes some too late
-        # (measured with load 5 on 2 cores: 1.0 to 1.4 commits, 3.0 to 3.9 flushes). Without sharing: eight times as many.
-        self.assertLessEqual(found[8]["commits_per_s"], 1.75 * found[1]["commits_per_s"], found)
-        self.assertLessEqual(found[8]["flushes_per_s"], 2.5 * found[1]["flushes_per_s"], found)
+        # Measured at load 5 to 8 on 2 cores: 2.0 for any number. Each its own sync at the shared instant: 3.0 to 3.9 with eight.
+        for what in ("commits_per_s", "flushes_per_s"):
+            self.assertLessEqual(found[8][what], 1.25 * found[1][what], found)
 
 
 if __name__ == "__main__":
