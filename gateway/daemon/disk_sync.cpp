@@ -1,5 +1,6 @@
 #include "gateway/daemon/disk_sync.hpp"
 
+#include <algorithm>
 #include <cerrno>
 #include <charconv>
 
@@ -34,7 +35,7 @@ class RealDiskSync final : public DiskSync {
     const std::uint64_t device_;
 };
 
-Error refused(std::string why) { return {ErrorCode::refused, std::move(why)}; }
+Error untrusted(std::string why) { return {ErrorCode::refused, std::move(why)}; }
 
 }  // namespace
 
@@ -73,8 +74,8 @@ bool kernel_reports_sync_errors(std::string_view release) {
 Result<std::unique_ptr<DiskSync>> open_disk_sync(const std::string& file) {
     utsname system{};
     if (::uname(&system) != 0 || !kernel_reports_sync_errors(system.release))
-        return refused(fmt::format("Linux {} does not report every error of syncfs, 5.17 does",
-                                   system.release));
+        return untrusted(fmt::format("Linux {} does not report every error of syncfs, 5.17 does",
+                                     system.release));
     Fd fd{::open(file.c_str(), O_WRONLY | O_CLOEXEC)};
     if (!fd) return errno_error(errno, "open " + file);
     struct stat facts {};
@@ -84,8 +85,8 @@ Result<std::unique_ptr<DiskSync>> open_disk_sync(const std::string& file) {
     const auto type = mounted_type(as_text(*mounts),
                                    fmt::format("{}:{}", major(facts.st_dev), minor(facts.st_dev)));
     if (type != "ext4")
-        return refused(fmt::format("its file system is {}, only ext4 was tried",
-                                   type.empty() ? "unknown" : type));
+        return untrusted(fmt::format("its file system is {}, only ext4 was tried",
+                                     type.empty() ? "unknown" : type));
     return std::unique_ptr<DiskSync>(std::make_unique<RealDiskSync>(std::move(fd), facts.st_dev));
 }
 

@@ -16,9 +16,9 @@ using namespace std::chrono_literals;
 namespace {
 
 // As of link.sock: one for each camera, some of recorders that are just ending, some strangers.
-constexpr std::size_t kMaxConnections = 2 * config::kMaxCameras + 16;
+constexpr std::size_t kMostRecorders = 2 * config::kMaxCameras + 16;
 // A recorder has one ask open; what sends more is not one of ours.
-constexpr int kMessagesPerTurn = 16;
+constexpr int kAsksPerTurn = 16;
 
 }  // namespace
 
@@ -73,7 +73,7 @@ void SyncDesk::accept_all() {
         if (!channel && channel.error().code != ErrorCode::refused) return;
         if (!channel) continue;
         if (!*channel) return;
-        if (connections_.size() < kMaxConnections)
+        if (connections_.size() < kMostRecorders)
             connections_.push_back({.channel = std::move(**channel), .ask = {}});
     }
 }
@@ -84,7 +84,7 @@ void SyncDesk::read_all() {
             auto message = connection.channel.receive();
             if (message && !*message) break;
             const auto* ask = message ? std::get_if<link::SyncAsk>(&**message) : nullptr;
-            if (ask != nullptr && i < kMessagesPerTurn)
+            if (ask != nullptr && i < kAsksPerTurn)
                 take(connection, *ask);
             else
                 connection.dead = true;  // It syncs its own file, and may connect again.
