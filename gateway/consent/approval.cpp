@@ -78,7 +78,7 @@ struct Chosen {
     Micros length{0};
 };
 
-Result<std::vector<Chosen>> choose(const ApprovalInput& input) {
+Result<std::vector<Chosen>> choose(const ApprovalInput& input, Micros& before_key) {
     std::vector<Chosen> out;
     std::set<ClipId> clips;
     for (const ClipBundle& bundle : input.clips) {
@@ -86,6 +86,7 @@ Result<std::vector<Chosen>> choose(const ApprovalInput& input) {
         HD_TRY(check_claims(clip, input));
         if (!clips.insert(clip.header.clip).second)
             return refuse_approval(fmt::format("clip {}: came twice", to_string(clip.header.clip)));
+        before_key += length_before_key(clip.pieces, input.window);
         const auto range = select_pieces(clip.pieces, input.window);
         if (!range) continue;
         HD_TRY(check_range(clip.pieces, *range, input.window));
@@ -136,9 +137,15 @@ Result<seal::FileKey> open_piece_key(ByteView clip_header, const PieceBundle& pi
 
 Result<Approval> approve(const ApprovalInput& input, const ledger::NoteSigner& signer) {
     HD_TRY(check_input(input));
-    HD_ASSIGN(const auto chosen, choose(input));
+    Micros before_key{0};
+    HD_ASSIGN(const auto chosen, choose(input, before_key));
     std::size_t total = 0;
     for (const Chosen& c : chosen) total += c.pieces.size();
+    if (total == 0 && before_key > Micros(0))
+        return Error{ErrorCode::not_found,
+                     fmt::format("inside the window lie {} s of video, but no key frame: they "
+                                 "build on one from before it, and cannot go out without it",
+                                 before_key.count() / 1'000'000)};
     if (total == 0)
         return Error{ErrorCode::not_found,
                      "no piece of the approved cameras lies wholly inside the window"};
@@ -169,7 +176,11 @@ Result<Approval> approve(const ApprovalInput& input, const ledger::NoteSigner& s
         return Error{ErrorCode::exhausted, "too much video: approve a shorter window"};
     if (input.progress) input.progress(total, total);
     grant.headers_sha256 = sha256(headers);
-    return Approval{sign_grant(grant, signer), std::move(headers), total, length};
+    return Approval{.grant = sign_grant(grant, signer),
+                    .headers = std::move(headers),
+                    .pieces = total,
+                    .length = length,
+                    .before_key = before_key};
 }
 
 }  // namespace hd::consent

@@ -49,6 +49,9 @@ struct Approval {
     Bytes headers;  // the new headers file
     std::size_t pieces = 0;
     Micros length{0};  // of the video that goes out, summed over clips
+    // Of video inside the window that stays: no key frame to decode it from lies in front of it, in
+    // its clip and inside the window.
+    Micros before_key{0};
 };
 // refused: a header that is not what the hub says it is (names clip and piece), a camera or time
 // that was not approved; not_found: no piece lies wholly inside the window. Opens headers of

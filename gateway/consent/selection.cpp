@@ -40,6 +40,16 @@ std::optional<PieceRange> select_pieces(std::span<const PieceIdentity> pieces, T
     return out;
 }
 
+Micros length_before_key(std::span<const PieceIdentity> pieces, TimeSpan window) {
+    Micros out{0};
+    for (const PieceIdentity& p : pieces) {
+        if (p.kind != PieceKind::video || !wholly_inside(p, window)) continue;
+        if (can_begin(p)) break;
+        out += p.utc_end - p.utc_begin;
+    }
+    return out;
+}
+
 Result<std::vector<std::size_t>> pieces_of_range(std::span<const PieceIdentity> pieces,
                                                  const PieceRange& range) {
     const auto bad = [&](std::string_view rule) {

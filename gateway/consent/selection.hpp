@@ -24,6 +24,10 @@ struct PieceRange {
 std::optional<PieceRange> select_pieces(std::span<const clip::PieceIdentity> pieces,
                                         TimeSpan window);
 
+// How much video lies wholly inside the window and in front of what select_pieces takes: it builds
+// on a key frame from before the window or from another clip, and cannot go out.
+Micros length_before_key(std::span<const clip::PieceIdentity> pieces, TimeSpan window);
+
 // Indices into `pieces` of exactly what `range` grants: init first, then its video pieces in order.
 // invalid: the init piece, or a number in the range, is missing from `pieces`, or a piece is out
 // of order.

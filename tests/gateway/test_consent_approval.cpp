@@ -184,6 +184,36 @@ TEST_SUITE("gateway/consent/approval") {
         CHECK(s.approve_all().error().code == ErrorCode::not_found);
     }
 
+    TEST_CASE(
+        "a window with video and no key frame is refused in words, one that begins so is told of") {
+        GrantScene s;
+        const auto without_keys = [&](std::size_t from, std::size_t to) {
+            auto bundle = s.front.bundle();
+            for (std::size_t i = from; i < to; ++i) {
+                auto id = clip::decode_identity(bundle.pieces[i].identity).value();
+                id.start = clip::PieceStart::none;
+                bundle.pieces[i].identity = clip::encode_identity(id);
+            }
+            return bundle;
+        };
+        // The clip begins 5 s before the window: pieces 6 to 20 lie inside.
+        s.bundles = {without_keys(1, 21)};
+        const auto none = s.approve_all();
+        REQUIRE_FALSE(none.ok());
+        CHECK(none.error().code == ErrorCode::not_found);
+        CHECK(refusal(none).find("15 s of video, but no key frame") != std::string::npos);
+        // The first key frame inside is that of piece 11.
+        s.bundles = {without_keys(1, 11)};
+        const auto some = s.approve_all();
+        REQUIRE(some.ok());
+        CHECK(some->grant.grant.ranges.front().first == 11);
+        CHECK(some->before_key == seconds(5));
+        CHECK(some->length == seconds(10));
+        // A window that a piece with a key frame begins in leaves nothing out.
+        s.bundles = {s.yard.bundle()};
+        CHECK(s.approve_all()->before_key == Micros(0));
+    }
+
     TEST_CASE("two pieces swapped, repeated, or with any identity byte changed are refused") {
         GrantScene s;
         auto lie = s.front.bundle();

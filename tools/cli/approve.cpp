@@ -174,6 +174,12 @@ Row scope_facts(const OwnerSession& session, const Scope& scope, const consent::
             {"clips", made.grant.grant.ranges.size()},
             {"pieces", made.pieces},
             {"video_s", made.length.count() / 1'000'000, short_duration(made.length)},
+            {"left_out_s", made.before_key.count() / 1'000'000,
+             made.before_key == Micros(0)
+                 ? "nothing"
+                 : fmt::format("{}: recorded inside the window, but a decoder needs a key frame "
+                               "from before it (or from another clip), and that does not go out",
+                               short_duration(made.before_key))},
             {"audio", false, "no (video only)"},
             {"not_after", scope.not_after}};
 }

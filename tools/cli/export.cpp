@@ -113,9 +113,9 @@ class WindowExport {
         Progress progress(w_.ctx, "clips exported", clips.size());
         std::uint64_t done = 0;
         for (const ListedClip& clip : clips) {
-            HD_ASSIGN(const Fetched fetched, fetch(clip));
-            if (!last_) HD_TRY(add_before(clip, fetched.reader));
-            HD_TRY(add(clip, fetched));
+            HD_ASSIGN(const auto fetched, fetch(clip));
+            if (fetched && !last_) HD_TRY(add_before(clip, fetched->reader));
+            if (fetched) HD_TRY(add(clip, *fetched));
             progress.update(++done);
         }
         return {};
@@ -123,18 +123,22 @@ class WindowExport {
     bool any() const { return any_; }
 
   private:
-    // The sealed clip, here.
+    // The sealed clip, here; nothing if it was deleted since it was listed.
     struct Fetched {
         std::string path;
         clip::ClipReader reader;
     };
-    Result<Fetched> fetch(const ListedClip& clip) {
+    Result<std::optional<Fetched>> fetch(const ListedClip& clip) {
         std::string path = join(temp_.path(), fmt::format("{}.clip", ++fetched_));
         const auto brought = download(w_.hub, clip.path, path);
+        if (!brought && brought.error().code == ErrorCode::not_found) {
+            w_.ctx.warn(clip.path + " was deleted meanwhile");
+            return std::optional<Fetched>{};
+        }
         if (!brought) return brought.error().in(clip.path);
         auto reader = clip::ClipReader::open(real_file_system(), path);
         if (!reader) return reader.error().in(clip.path);
-        return Fetched{std::move(path), std::move(*reader)};
+        return std::optional<Fetched>{Fetched{std::move(path), std::move(*reader)}};
     }
 
     // A window that begins between two key frames: what the first of them takes to be decoded.
@@ -154,8 +158,8 @@ class WindowExport {
                         before.clips.size(), before.clips.size() == 1 ? "clip" : "clips",
                         short_time(before.clips.front().begin)));
         for (const ListedClip& one : before.clips) {
-            HD_ASSIGN(const Fetched fetched, fetch(one));
-            HD_TRY(add(one, fetched));
+            HD_ASSIGN(const auto fetched, fetch(one));
+            if (fetched) HD_TRY(add(one, *fetched));
         }
         return {};
     }
