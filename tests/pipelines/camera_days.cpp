@@ -101,6 +101,12 @@ void CameraDays::hang_up() {
     if (camera_) camera_->say(ingest::Lost{journal::GapCause::closed, "closed"});
 }
 
+void CameraDays::lose_dialer() {
+    if (!camera_) return;
+    camera_->say(ingest::Lost{journal::GapCause::unreachable, "the dialer is gone",
+                              ingest::Remedy::new_process});
+}
+
 void CameraDays::feed() {
     if (clock.boot() < next_frame_) return;
     next_frame_ = clock.boot() + frame_step;

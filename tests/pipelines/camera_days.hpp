@@ -36,7 +36,8 @@ class CameraDays {
 
     // -- the camera --
     void set_mood(Mood mood);
-    void hang_up();  // the camera closes the connection
+    void hang_up();      // the camera closes the connection
+    void lose_dialer();  // the connection is lost, and what would make the next one is gone
     bool begins_with_key = true;  // each session
     Micros frame_step = std::chrono::seconds(1);
     int key_every = 10;

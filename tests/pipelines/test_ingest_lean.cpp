@@ -8,6 +8,7 @@
 #include <doctest/doctest.h>
 
 #include "pipelines/ingest/access_unit.hpp"
+#include "pipelines/ingest/dialer.hpp"
 #include "pipelines/ingest/parameter_sets.hpp"
 #include "pipelines/ingest/rtsp_client.hpp"
 #include "pipelines/ingest/rtsp_url.hpp"
@@ -311,6 +312,10 @@ TEST_SUITE("pipelines/ingest/rtsp_client") {
         CHECK(*parse_rtsp_url("rtsp://10.0.0.1:8554?x=1:2") == RtspUrl{"10.0.0.1", "8554"});
         CHECK(*parse_rtsp_url("rtsp://[fe80::1]:99/") == RtspUrl{"fe80::1", "99"});
         CHECK(*parse_rtsp_url("rtsp://[::1]") == RtspUrl{"::1", "554"});
+        CHECK(*parse_rtsp_url("rtsp://[fe80::1%eth0]:99/x") == RtspUrl{"fe80::1%eth0", "99"});
+        CHECK(is_address("fe80::1%eth0"));
+        CHECK(is_address("10.0.0.1"));
+        CHECK_FALSE(is_address("cam%eth0"));
         CHECK(*parse_rtsp_url("rtsps://cam:7441/x") == RtspUrl{"cam", "7441", true});
         for (const char* bad :
              {"", "http://x", "rtspss://x", "rtsp://", "rtsp:///x", "rtsp://u:p@x", "rtsp://x:0",

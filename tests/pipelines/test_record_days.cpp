@@ -34,6 +34,15 @@ std::uint64_t frames_of(CameraDays& days) {
     return n;
 }
 
+// When video was durable again that had not been: the last tile is that gap, while its clip is
+// open.
+BootTime gap_ended_at(CameraDays& days) {
+    const Tile last = days.tiles().back();
+    REQUIRE(last.cause.has_value());
+    REQUIRE(last.end.has_value());
+    return last.end->at;
+}
+
 // The power fails at each operation of the disk in turn, in `time` after `before`.
 void fail_everywhere(Micros time, const std::function<void(CameraDays&)>& before) {
     bool failed = true;
@@ -234,10 +243,31 @@ TEST_CASE("a camera that comes back is recorded within two seconds, however long
         days.live(3s, 20ms);
         REQUIRE(days.first_frame.has_value());
         CHECK(*days.first_frame - back <= 1100ms);
-        CHECK(days.tiles().back().begin.at - back <= 2s);
+        CHECK(gap_ended_at(days) - back <= 2s);
     }
     days.stop();
     CHECK(days.untiled() == "");
+}
+
+TEST_CASE("a camera is recorded again within two seconds after its recorder's dialer is gone") {
+    CameraDays days;
+    days.frame_step = 40ms;
+    days.key_every = 25;
+    days.daemon_starts();
+    for (int i = 0; i < 5; ++i) {
+        days.live(31s, 20ms);
+        const BootTime lost = days.clock.boot();
+        days.ended.reset();
+        days.lose_dialer();
+        days.live(3s, 20ms);
+        REQUIRE(days.ended.has_value());
+        CHECK(*days.ended == record::Ended::no_dialer);
+        CHECK(days.recorder_lives());
+        CHECK(gap_ended_at(days) - lost <= 2s);
+    }
+    days.stop();
+    CHECK(days.untiled() == "");
+    CHECK(count_of<journal::RunBegan>(days.journal()) == 6);
 }
 
 TEST_CASE("two watchdogs: ten seconds for the first frame, three between frames") {
