@@ -105,8 +105,6 @@ Result<pid_t> start_child(const ChildPlan& plan) {
     return errno_error(error, "start " + plan.program);
 }
 
-std::string exit_words(int code) { return fmt::format("exit code {}", code); }
-
 // By system call: <sys/pidfd.h> of glibc 2.36 cannot be linked from C++.
 Result<ProcessHandle> ProcessHandle::of(pid_t pid) {
     Fd fd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));  // Close-on-exec by its nature.
@@ -138,7 +136,7 @@ std::string ProcessHandle::reap() const {
         info.si_pid == 0) {
         return "ended";
     }
-    if (info.si_code == CLD_EXITED) return exit_words(info.si_status);
+    if (info.si_code == CLD_EXITED) return fmt::format("exit code {}", info.si_status);
     const char* name = ::sigdescr_np(info.si_status);
     return fmt::format("signal {} ({})", info.si_status, name != nullptr ? name : "unknown");
 }

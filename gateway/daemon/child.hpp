@@ -34,9 +34,6 @@ Result<pid_t> start_child(const ChildPlan& plan);
 // As exec wants them: each text, then a null. Valid as long as `texts` is.
 std::vector<char*> exec_texts(std::vector<std::string>& texts);
 
-// What reap() says of a program that ended by itself.
-std::string exit_words(int code);
-
 // A running program by a handle that cannot come to mean another process (pidfd_open(2)). Works
 // for our own children and for recorders that an earlier daemon started.
 class ProcessHandle {

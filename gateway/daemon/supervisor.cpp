@@ -143,7 +143,6 @@ void Supervisor::apply(const std::vector<CameraPlan>& plans) {
 
 void Supervisor::take_plan(Camera& camera, const CameraPlan& plan) {
     camera.plan = plan;
-    camera.own_network = false;
     const journal::Stamp now = clock_keeper_.now();
     if (camera.keeper && plan.enabled && may_write_journals()) {
         if (auto wrote = camera.keeper->configured(now, plan.name); !wrote) {
@@ -260,7 +259,6 @@ void Supervisor::start_recorder(Camera& camera) {
                             to_string(camera.plan.camera)},
                    .extra_environment = {},
                    .user = places_.recorder_user};
-    if (camera.own_network) plan.args.emplace_back(link::kOwnNetworkFlag);
     if (plan.user) {
         // A disk that refuses this refuses the recorder too, which then says so.
         if (auto room = open_camera_room({places_.data_folder, places_.runtime_folder}, *plan.user,
@@ -301,11 +299,7 @@ void Supervisor::process_ended(Camera& camera) {
     }
     starts_.settled(camera.plan.camera);
     const bool unexpected = camera.seat.ended(wiring_.clock.boot());
-    if (words == exit_words(link::kExitOwnNetwork)) {
-        camera.own_network = true;
-        log::info("recorder.own_network", "camera={} why=\"the hub has to encode\"",
-                  to_string(camera.plan.camera));
-    } else if (unexpected) {
+    if (unexpected) {
         log::warn("recorder.ended", "camera={} how=\"{}\"", to_string(camera.plan.camera), words);
     } else {
         log::info("recorder.stopped", "camera={} how=\"{}\"", to_string(camera.plan.camera), words);

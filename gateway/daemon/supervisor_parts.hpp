@@ -30,9 +30,6 @@ struct Supervisor::Camera {
     std::optional<journal::Stamp> last_durable;  // as last heard
     std::string said_state;                      // to publish changes only
     bool removed = false;                        // no longer in the configuration
-    // Its recorder has to encode, so the next one makes its connections itself. Until the next
-    // plan.
-    bool own_network = false;
 };
 
 }  // namespace hd::daemon

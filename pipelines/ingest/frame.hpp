@@ -79,7 +79,6 @@ struct Dropped {
 enum class Remedy : std::uint8_t {
     new_source,
     new_process,  // this one's dialer is gone
-    own_network,  // a process that connects by itself: GStreamer takes no connections of others
 };
 
 // The last of a session. The source has to be stopped; a new one connects again.

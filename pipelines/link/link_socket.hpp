@@ -16,11 +16,6 @@
 
 namespace hd::link {
 
-// A recorder that ends with this needs the network itself (GStreamer takes no connections of
-// others): the next one of its camera is started with the flag.
-constexpr int kExitOwnNetwork = 72;
-constexpr const char* kOwnNetworkFlag = "--own-network";
-
 // sockaddr_un holds 108 bytes, the closing zero included. `invalid` names the path and the limit.
 Result<void> check_socket_path(const std::string& path);
 

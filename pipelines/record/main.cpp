@@ -41,8 +41,8 @@ constexpr const char* kAbout =
 
 constexpr const char* kExitCodes =
     "Exit codes: 0 done; 1 could not record, the message says why; 2 wrong options;\n"
-    "70 the network or a driver hung; 71 what connects for it ended; 72 it has to encode, which\n"
-    "takes --own-network; 75 another recorder of this camera is running.";
+    "70 the network or a driver hung; 71 what connects for it ended; 75 another recorder of this\n"
+    "camera is running.";
 
 std::atomic<bool> g_stop{false};
 void on_signal(int) { g_stop = true; }
@@ -67,7 +67,7 @@ struct Flags {
     std::string link, camera, input, start, data, hub, seed, probe_file;
     std::vector<std::string> recipients;
     double clip_seconds = 60;
-    bool probe = false, own_network = false;
+    bool probe = false;
 };
 
 Result<record::InputPlan> plan_input(const Flags& flags) {
@@ -117,8 +117,7 @@ int record_file(const Flags& flags) {
 
 int record_camera(const Flags& flags) {
     std::vector<Wall> walls = record::leave_privileges();
-    record::DialerProcess dialer;
-    if (!flags.own_network) dialer = record::start_dialer(system_clock());
+    record::DialerProcess dialer = record::start_dialer(system_clock());
     auto camera = parse_id<CameraId>(flags.camera, "--camera");
     if (!camera) return complain(camera.error());
     if (auto path = link::check_socket_path(flags.link); !path) return complain(path.error());
@@ -179,9 +178,6 @@ int run(int argc, char** argv) {
     app.set_version_flag("--version", HALFDOOR_VERSION);
     Flags flags;
     auto* link = app.add_option("--link", flags.link, "the daemon's socket (set by halfdoord)");
-    app.add_flag(link::kOwnNetworkFlag, flags.own_network,
-                 "make its connections itself (set by halfdoord)")
-        ->needs(link);
     auto* input = app.add_option("--input", flags.input, "record this mp4, mkv, .h264 or .h265");
     auto* probe = app.add_flag("--probe", flags.probe, "try the video encoders of this machine");
     app.add_option("--probe-file", flags.probe_file, "write what the probe found into this file")

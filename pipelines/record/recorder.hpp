@@ -28,8 +28,6 @@ enum class Ended : int {
     already = 75,    // another recorder of this camera lives
     hung = 70,       // a driver or the network layer did not come back: end the process at once
     no_dialer = 71,  // what connected for it is gone: the next recorder has another one
-    // The hub has to encode, and GStreamer connects by itself: start one without a dialer.
-    own_network = link::kExitOwnNetwork,
 };
 
 class Recorder {

@@ -191,7 +191,7 @@ void Recorder::take_lost(const ingest::Lost& lost) {
     end_session(lost.cause, lost.detail, clip::EndReason::stream_lost);
     if (lost.remedy == ingest::Remedy::new_source || ended_ == Ended::hung) return;
     stop_why_ = lost.detail;
-    ended_ = lost.remedy == ingest::Remedy::own_network ? Ended::own_network : Ended::no_dialer;
+    ended_ = Ended::no_dialer;
 }
 
 void Recorder::take_format(const ingest::StreamFormat& format) {
