@@ -85,6 +85,31 @@ TEST_SUITE("index/journal") {
         CHECK(content_of(fs, "j").texts == std::vector<std::string>{"a1", "b1", "a2"});
     }
 
+    TEST_CASE("after a failure the next record goes to the file opened anew") {
+        const Error io{ErrorCode::unavailable, "I/O error"};
+        MemoryFileSystem fs;
+        write_three(fs, "j");
+        auto writer = Writer::open(fs, "j", "camera");
+        REQUIRE(writer.ok());
+        // Half a record, then a sync that failed: neither is claimed, and both are got over.
+        fs.fail_at(fs.operations(), io);
+        CHECK_FALSE(writer->append(record_of(1, "half")).ok());
+        CHECK_FALSE(writer->sync().ok());
+        REQUIRE(writer->append(record_of(1, "four")).ok());
+        fs.fail_at(fs.operations(), io);
+        CHECK_FALSE(writer->sync().ok());
+        CHECK_FALSE(writer->sync().ok());
+        REQUIRE(writer->append(record_of(1, "five")).ok());
+        REQUIRE(writer->sync().ok());
+        // The drive was pulled and is back, with what it had: the descriptor of before is dead.
+        fs.power_cut(Cut::lose_all);
+        CHECK_FALSE(writer->append(record_of(1, "into nothing")).ok());
+        REQUIRE(writer->append(record_of(1, "six")).ok());
+        REQUIRE(writer->sync().ok());
+        CHECK(content_of(fs, "j").texts ==
+              std::vector<std::string>{"one", "two", "three", "four", "five", "six"});
+    }
+
     TEST_CASE("a journal of another kind or version is refused, by the writer too") {
         MemoryFileSystem fs;
         write_three(fs, "j");
