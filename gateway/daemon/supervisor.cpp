@@ -20,6 +20,7 @@ using namespace std::chrono_literals;
 namespace {
 
 constexpr Micros kClockLookPeriod = 1s;
+constexpr Micros kPaceLookPeriod = 1s;
 
 std::string lock_path(const std::string& runtime, const CameraId& camera) {
     return join(runtime, "recorder-" + to_string(camera) + ".lock");
@@ -374,6 +375,33 @@ void Supervisor::look_at_clock(BootTime now) {
     }
 }
 
+// One warning for the hub, as of a disk that takes nothing: look_at_disks().
+void Supervisor::look_at_pace(BootTime now) {
+    if (now < next_pace_look_) return;
+    next_pace_look_ = now + kPaceLookPeriod;
+    const auto said = wiring_.board.cameras();
+    std::vector<CameraPace> paces;
+    for (const auto& [id, camera] : cameras_) {
+        const auto found = said.find(id);
+        if (found == said.end() || !camera->plan.settings) continue;
+        const CameraStatus& s = found->second;
+        paces.push_back({.camera = id,
+                         .name = s.name,
+                         .recording = s.state == link::to_string(link::CameraState::recording),
+                         .durable = s.durable_boot,
+                         .usual = s.loss_window + camera->plan.settings->frame_gap_timeout,
+                         .dropped_frames = s.dropped_frames});
+    }
+    const auto words = pace_.look(paces, now);
+    const WallTime wall = wiring_.clock.wall();
+    if (words && wiring_.board.raise("disk_slow", "warning", *words)) {
+        log::warn("disk.slow", "why=\"{}\"", *words);
+        wiring_.events.publish("health", wall, health_fields("disk_slow", "warning", *words));
+    }
+    if (!words && wiring_.board.clear("disk_slow"))
+        wiring_.events.publish("health", wall, health_fields("disk_slow", "ok", ""));
+}
+
 void Supervisor::step(Micros timeout, std::span<const int> also) {
     std::vector<pollfd> waits;
     waits.push_back({.fd = listener_.fd(), .events = POLLIN, .revents = 0});
@@ -394,6 +422,7 @@ void Supervisor::step(Micros timeout, std::span<const int> also) {
     tick_cameras(now);
     tick_encoders();
     look_at_clock(now);
+    look_at_pace(now);
 }
 
 void Supervisor::begin_stop() {

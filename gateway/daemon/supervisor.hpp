@@ -14,6 +14,7 @@
 #include "gateway/daemon/camera_seat.hpp"
 #include "gateway/daemon/child.hpp"
 #include "gateway/daemon/clock_keeper.hpp"
+#include "gateway/daemon/disk_pace.hpp"
 #include "gateway/daemon/drive_watch.hpp"
 #include "gateway/daemon/encoder_keeper.hpp"
 #include "gateway/daemon/event_outbox.hpp"
@@ -96,6 +97,7 @@ class Supervisor {
     void tick_cameras(BootTime now);
     void tick_encoders();
     void look_at_clock(BootTime now);
+    void look_at_pace(BootTime now);
     void end_video(Camera& camera, const std::string& detail);
     void tell_gaps(Camera& camera);
     // No while the drive is away: the process that is started when it is back does it.
@@ -117,7 +119,8 @@ class Supervisor {
     std::vector<std::unique_ptr<Connection>> connections_;
     std::vector<ProcessHandle> strays_;  // children that lost their camera to an adopted recorder
     StartGate starts_;
-    BootTime next_clock_look_{};
+    BootTime next_clock_look_{}, next_pace_look_{};
+    DiskPace pace_;
     bool stopping_ = false;
 };
 
