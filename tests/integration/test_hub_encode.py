@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """Cameras that the hub has to encode: one sends MJPEG, one more than its limits allow. Real programs, real time: the
 daemon probes and shares out; status, log and clips say the same; what was recorded plays."""
+import pathlib
 import subprocess
 import unittest
 
@@ -8,7 +9,7 @@ import hub_case
 import hubkit
 from hub_case import cameras_of
 
-CAMERAS = "mjpeg:320x240@10,h264:640x360@15:gop=15,h264:160x120@15:gop=15"
+CAMERAS = "mjpeg:320x240@10:audio=pcmu,h264:640x360@15:gop=15,h264:160x120@15:gop=15"
 LIMITS = "max_width = 320\nmax_height = 240\n"
 SOFTWARE = ("x264enc", "openh264enc")
 # name -> pictures a second, size, why the hub encodes it; none: it does not
@@ -69,11 +70,26 @@ class Encode(unittest.TestCase):
                 continue
             self.assertIn(camera["encoder"], SOFTWARE)
             self.assertTrue(camera["encoder_why"].startswith(reason), camera)
-            # To the recorder that finds out that it has to encode, and to the one with the network that takes its place.
-            self.assertIn(len(granted), (1, 2), granted)
+            self.assertEqual(len(granted), 1, granted)
             self.assertIn(camera["encoder"], granted[0])
 
-    def test_c_what_the_board_has_and_who_uses_it_is_in_status(self):
+    def test_c_a_camera_that_the_hub_encodes_keeps_its_sound_and_its_walls(self):
+        camera = self.by_name["mjpeg-240p"]
+        self.assertIn("G.711", camera["audio"])
+        seconds = 0
+        for line in hub_case.dump(self.hub, self.hub.clip_files(camera["camera"])[0]):
+            if line.get("kind") == "audio":
+                seconds += (line["boot_end_us"] - line["boot_begin_us"]) / 1e6
+        self.assertGreater(seconds, 1)
+        walls = {w["name"]: w for w in self.status["walls"]}
+        # Of the weakest recorder: these two encode.
+        for name in ("hosts", "system_calls", "memory_limit", "no_new_privileges"):
+            self.assertEqual(walls[f"recorder.{name}"]["state"], "enforced", walls[f"recorder.{name}"])
+        for pid in self.hub.recorder_pids().values():
+            status = pathlib.Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
+            self.assertIn("Seccomp:\t2", status)
+
+    def test_d_what_the_board_has_and_who_uses_it_is_in_status(self):
         encoders = self.status["encoders"]
         self.assertIn(self.by_name["mjpeg-240p"]["encoder"], encoders["elements"])
         self.assertGreater(encoders["software_used"], 0)

@@ -6,8 +6,10 @@
 #include <doctest/doctest.h>
 
 #include "index/base/clock.hpp"
+#include "pipelines/ingest/encode_feed.hpp"
 #include "pipelines/ingest/source.hpp"
 #include "pipelines/ingest/stream_guard.hpp"
+#include "tests/support/fake_clock.hpp"
 #include "tests/support/fake_encoders.hpp"
 #include "tests/support/replay_child.hpp"
 
@@ -20,6 +22,9 @@ using test::FakeEncoder;
 struct Session {
     std::vector<StreamFormat> formats;
     std::size_t frames = 0, keys = 0;
+    AudioFormat sound;
+    std::size_t heard = 0;  // frames of sound
+    BootTime first_heard{}, last_heard{};
     std::optional<Lost> lost;
     bool stopped = false;
     BootTime first_frame{}, last_frame{};
@@ -60,6 +65,11 @@ struct Hub {
                     s.lost = guard.look(*format, system_clock().boot());
             }
             if (auto* lost = std::get_if<Lost>(&*event)) s.lost = *lost;
+            if (auto* sound = std::get_if<AudioFormat>(&*event)) s.sound = *sound;
+            if (const auto* heard = std::get_if<AudioFrame>(&*event)) {
+                if (s.heard++ == 0) s.first_heard = heard->pts;
+                s.last_heard = heard->pts;
+            }
             if (const auto* frame = std::get_if<Frame>(&*event)) {
                 if (s.frames++ == 0) s.first_frame = frame->pts;
                 s.last_frame = frame->pts;
@@ -87,7 +97,11 @@ void check_fallback(const test::ReplayChild& camera, FakeEncoder behaviour,
     CAPTURE(first.lost->detail);
     CHECK(first.lost->detail.find("v4l2h264enc: ") == 0);
     CHECK(first.lost->detail.find(words) != std::string::npos);
-    CHECK(first.stopped == (behaviour != FakeEncoder::hangs && behaviour != FakeEncoder::freezes));
+    const bool hangs = behaviour == FakeEncoder::hangs || behaviour == FakeEncoder::freezes ||
+                       behaviour == FakeEncoder::never_opens;
+    CHECK(first.stopped == !hangs);
+    // The camera's sound comes 15.6 times a second, whatever its pictures wait for.
+    if (hangs) CHECK(first.heard > 30);
     const Session second = hub.run(20);
     CHECK(second.frames >= 20);
     REQUIRE(second.formats.size() == 1);
@@ -100,14 +114,15 @@ void check_fallback(const test::ReplayChild& camera, FakeEncoder behaviour,
 }
 
 test::ReplayChild mjpeg_camera() {
-    return test::ReplayChild({"--generate", "mjpeg:320x240@25:seconds=2"});
+    return test::ReplayChild({"--generate", "mjpeg:320x240@25:seconds=2:audio=aac"});
 }
 
 }  // namespace
 
 TEST_SUITE("pipelines/ingest/hub") {
     TEST_CASE(
-        "an MJPEG camera is handed from the lean reader to the encoder, every picture of it") {
+        "an MJPEG camera is encoded, every picture of it, and its sound is kept as sent beside "
+        "it") {
         const auto camera = mjpeg_camera();
         Hub hub(camera.url("mjpeg-240p"));
         hub.desk->set_grant({{"x264enc"}, "software"});
@@ -123,6 +138,11 @@ TEST_SUITE("pipelines/ingest/hub") {
         CHECK(span > 2260ms);
         CHECK(span < 2460ms);
         CHECK(s.stopped);
+        CHECK(s.sound.codec == AudioCodec::aac);
+        CHECK(s.heard > 30);
+        CHECK(s.last_heard - s.first_heard > 2s);
+        CHECK(s.first_heard - s.first_frame < 300ms);
+        CHECK(s.first_frame - s.first_heard < 300ms);
         CHECK(hub.desk->report(system_clock().boot(), true)->width == 320);
 
         hub.settings.encode = link::EncodeMode::camera;
@@ -152,6 +172,70 @@ TEST_SUITE("pipelines/ingest/hub") {
         CHECK(second.formats[0].height == 180);
     }
 
+    TEST_CASE("pictures of H.264 with B-frames and of H.265 come out one for one, at their times") {
+        const test::ReplayChild camera({"--generate",
+                                        "h264:320x240@25:seconds=2:gop=25:bframes=2,"
+                                        "h265:192x144@25:seconds=2:gop=25:audio=pcmu"});
+        for (const auto& [name, sound] :
+             {std::pair{"h264-240p", AudioCodec::none}, std::pair{"h265-144p", AudioCodec::pcmu}}) {
+            CAPTURE(name);
+            Hub hub(camera.url(name));
+            hub.settings.encode = link::EncodeMode::hub;
+            hub.desk->set_grant({{"x264enc"}, "software"});
+            const Session s = hub.run(60);
+            REQUIRE(s.formats.size() == 1);
+            CHECK(s.formats[0].codec == Codec::h264);
+            CHECK(s.formats[0].encoder_why == "encode = \"hub\"; software");
+            CHECK(s.sound.codec == sound);
+            CHECK((s.heard > 0) == (sound != AudioCodec::none));
+            // 59 pictures of 40 ms; half of them would take twice as long. The camera's first
+            // picture comes late, and the clock of the session makes up for that.
+            const Micros span = s.last_frame - s.first_frame;
+            CHECK(span > 2s);
+            CHECK(span < 2800ms);
+            CHECK(s.stopped);
+        }
+    }
+
+    TEST_CASE("a reader never waits for an encoder that does not open: what is too much goes") {
+        REQUIRE(init_gstreamer().ok());
+        // No other test has this element: what hangs stays so, and keeps using all of this.
+        test::register_fake_encoder("qsvh264enc", FakeEncoder::never_opens);
+        static test::FakeClock clock;
+        static std::optional<Lost> lost;
+        const auto desk = std::make_shared<EncoderDesk>();
+        desk->set_grant({{"qsvh264enc"}, "a GPU"});
+        desk->need("a test", clock.boot());
+        auto* const feed =
+            std::make_unique<EncodeFeed>(
+                link::RecorderSettings{}, desk, clock,
+                EncodeFeed::Listener{[](SourceEvent) {}, [](Lost l) { lost = std::move(l); }})
+                .release();
+        feed->begin({.kind = "video", .encoding = "H264"});
+        const auto bytes = std::make_shared<const Bytes>(1 << 20);
+        Frame frame{*bytes, bytes, clock.boot(), clock.boot(), true};
+        feed->take(StreamFormat{});
+        const auto give = [&](int seconds) {
+            for (int i = 0; i < seconds * 4; ++i) {
+                frame.pts = frame.dts = clock.boot();
+                frame.idr = i % 4 == 0;
+                feed->take(frame);
+                clock.advance(250ms);
+            }
+        };
+        give(8);
+        CHECK_FALSE(lost.has_value());
+        // 16 of 32 fit.
+        const auto left_out = desk->report(clock.boot(), true)->frames_left_out;
+        CHECK(left_out >= 15);
+        CHECK(left_out <= 17);
+        give(1);
+        REQUIRE(lost.has_value());
+        CHECK(lost->cause == journal::GapCause::encoder);
+        CHECK(lost->detail.find("qsvh264enc: hangs for 8") == 0);
+        CHECK(desk->report(clock.boot(), true)->failed == std::vector<std::string>{"qsvh264enc"});
+    }
+
     TEST_CASE("an encoder that dies or cannot be opened is followed by the next") {
         REQUIRE(init_gstreamer().ok());
         const auto camera = mjpeg_camera();
@@ -166,6 +250,7 @@ TEST_SUITE("pipelines/ingest/hub") {
         test::register_fake_encoder("vah264enc", FakeEncoder::ok);
         check_fallback(camera, FakeEncoder::freezes, "hangs");
         check_fallback(camera, FakeEncoder::hangs, "hangs");
+        check_fallback(camera, FakeEncoder::never_opens, "hangs for 8");
     }
 
     TEST_CASE("an encoder that refuses its format or goes mute is followed by the next (slow)") {

@@ -5,18 +5,19 @@
 namespace hd::test {
 
 enum class FakeEncoder {
-    ok,          // a frame out for each frame in
-    open_fails,  // as a device that somebody else uses
-    mute,        // takes frames, gives none, ends cleanly
-    hangs,       // never returns from set_format, as a wedged driver
-    refuses,     // accepts no format
-    wrong_caps,  // says that it makes something else than H.264
-    aborts,      // ends the process
-    one_frame,   // stops after the first one without an error
-    dies,        // 25 frames, then an error
-    falls_mute,  // 25 frames, then nothing any more
-    freezes,     // 25 frames, then never returns
-    slow,        // five frames a second
+    ok,           // a frame out for each frame in
+    open_fails,   // as a device that somebody else uses
+    never_opens,  // never returns from opening, as a device that waits for another
+    mute,         // takes frames, gives none, ends cleanly
+    hangs,        // never returns from set_format, as a wedged driver
+    refuses,      // accepts no format
+    wrong_caps,   // says that it makes something else than H.264
+    aborts,       // ends the process
+    one_frame,    // stops after the first one without an error
+    dies,         // 25 frames, then an error
+    falls_mute,   // 25 frames, then nothing any more
+    freezes,      // 25 frames, then never returns
+    slow,         // five frames a second
 };
 
 // After gst_init; the latest call for a name holds for elements that are made after it.
