@@ -32,6 +32,7 @@ struct CameraStatus {
     std::uint32_t recorder_restarts = 0;
     std::uint32_t sync_ms_max = 0;
     std::optional<std::int64_t> camera_clock_offset_us;
+    Micros key_distance{0};                 // between key frames, the longest of late
     Micros loss_window{0};                  // that the sync period means
     std::optional<WallTime> durable_until;  // of this daemon's time
     std::optional<BootTime> durable_boot;

@@ -1,6 +1,7 @@
 // The answer of `status` (docs/protocol.md). Pure but for one statvfs.
 #include <algorithm>
 
+#include <fmt/format.h>
 #include <sys/statvfs.h>
 
 #include "gateway/daemon/meta_desk.hpp"
@@ -13,6 +14,9 @@ using wire::JsonWriter;
 namespace {
 
 constexpr std::string_view kRecording = "recording";
+// What is beyond this is worth a word: to show a window its clips have to be read from the key
+// frame before it on, and a release begins at the first key frame inside of it.
+constexpr Micros kFarKeyFrames = std::chrono::seconds(10);
 
 void write_time_or_null(JsonWriter& out, std::string_view name, const std::optional<WallTime>& t) {
     out.key(name);
@@ -61,6 +65,7 @@ void write_camera(JsonWriter& out, const StatusFacts& facts, const CameraId& id,
         .field("reconnects", camera.reconnects)
         .field("recorder_restarts", camera.recorder_restarts)
         .field("sync_ms_max", camera.sync_ms_max)
+        .field("key_distance_ms", camera.key_distance.count() / 1000)
         .field("loss_window_ms", camera.loss_window.count() / 1000);
     write_time_or_null(out, "durable_until", camera.durable_until);
     if (camera.durable_boot) {
@@ -150,7 +155,21 @@ void write_warning(JsonWriter& out, std::string_view name, std::string_view text
     out.begin_object().field("name", name).field("text", text).end_object();
 }
 
-void write_warnings(JsonWriter& out, const StatusFacts& facts, const StatusBoard& board) {
+void write_key_warnings(JsonWriter& out, const std::map<CameraId, CameraStatus>& cameras) {
+    for (const auto& [id, camera] : cameras) {
+        if (camera.state != kRecording || camera.key_distance <= kFarKeyFrames) continue;
+        write_warning(
+            out, "key_frames",
+            fmt::format("Camera {}: key frames {} s apart. All is recorded, but to show a "
+                        "window its video is needed from the key frame before it on, and "
+                        "a release begins at the first key frame of a clip inside it. "
+                        "Let the camera send one every 1 to 4 s (smart codec off).",
+                        camera.name, camera.key_distance.count() / 1'000'000));
+    }
+}
+
+void write_warnings(JsonWriter& out, const StatusFacts& facts, const StatusBoard& board,
+                    const std::map<CameraId, CameraStatus>& cameras) {
     out.key("warnings").begin_array();
     if (facts.ruling == nullptr || !facts.ruling->policy) {
         write_warning(out, "not_initialised",
@@ -165,6 +184,7 @@ void write_warnings(JsonWriter& out, const StatusFacts& facts, const StatusBoard
                       "No time source has set the clock since the machine started: times may be "
                       "wrong. Check NTP.");
     }
+    write_key_warnings(out, cameras);
     for (const auto& [name, health] : board.health()) write_warning(out, name, health.text);
     out.end_array();
 }
@@ -219,7 +239,7 @@ std::string status_json(const StatusFacts& facts, const StatusBoard& board) {
                                        facts.wire.dropped_no_user)
         .field("dropped_replies", facts.wire.dropped_replies)
         .end_object();
-    write_warnings(out, facts, board);
+    write_warnings(out, facts, board, cameras);
     out.end_object();
     return std::move(out).take();
 }

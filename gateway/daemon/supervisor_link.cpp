@@ -190,6 +190,8 @@ void Supervisor::on_message(Camera& camera, const link::ClipOpened& m) {
         s.height = m.header.height;
         if (!m.header.encoder.empty()) s.encoder = m.header.encoder;
         if (!m.header.encoder_why.empty()) s.encoder_why = m.header.encoder_why;
+        if (const auto key = clip::key_distance(m.header.extensions))
+            s.key_distance = std::max(s.key_distance, key->distance);
     });
     offer(ClipSeen{.camera = camera.plan.camera, .path = camera.open_path, .header = m.header});
 }
@@ -229,6 +231,12 @@ void Supervisor::on_message(Camera& camera, const link::ClipFinished& m) {
                              .at = m.summary.boot_end,
                              .utc = m.summary.utc_end,
                              .quality = m.summary.quality});
+    // A clip without a key frame says nothing of how far apart they are.
+    if (m.summary.longest_key_distance_ms > 0) {
+        wiring_.board.update_camera(camera.plan.camera, [&](CameraStatus& s) {
+            s.key_distance = std::chrono::milliseconds(m.summary.longest_key_distance_ms);
+        });
+    }
     offer(ClipDone{.camera = camera.plan.camera, .path = path});
 }
 

@@ -46,6 +46,8 @@ class Keyless(unittest.TestCase):
                 self.assertEqual(records[0]["key_frame"]["clip"], first[0]["clip"])
                 self.assertTrue(records[-1]["whole"])
             self.assertEqual(first[-2]["reason"], "hard_max", camera)
+            # From the key frame to the begin of the fourth clip: three times two seconds, a little less each.
+            self.assertGreater(hub_case.cameras_of(self.hub)[camera]["key_distance_ms"], 5000)
         done = self.hub.cli("check", "--hash", "--json")
         self.assertEqual(done.stdout.strip(), "")
         # Clips without a key frame have no score, and none is asked of them.
@@ -90,6 +92,15 @@ class Keyless(unittest.TestCase):
             self.assertEqual(done.returncode, 1, done.stderr)
             self.assertIn("begins without a key frame", done.stderr)
             self.assertFalse(target.exists())
+
+    def test_5_status_warns_of_key_frames_more_than_ten_seconds_apart(self):
+        def warned():
+            texts = [w["text"] for w in self.hub.status()["warnings"] if w["name"] == "key_frames"]
+            return texts if len(texts) == len(self.rows) else None
+        texts = hubkit.wait_until(warned, 40, "a warning for each camera")
+        for facts in hub_case.cameras_of(self.hub).values():
+            self.assertGreater(facts["key_distance_ms"], 10000)
+            self.assertTrue(any(facts["name"] in text for text in texts), texts)
 
 
 if __name__ == "__main__":
