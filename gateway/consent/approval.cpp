@@ -93,6 +93,7 @@ Result<std::vector<Chosen>> choose(const ApprovalInput& input, Micros& before_ke
         HD_ASSIGN(auto pieces, pieces_of_range(clip.pieces, *range));
         const Micros length = clip.pieces[pieces.back()].utc_end - clip.pieces[pieces[1]].utc_begin;
         std::vector<std::uint32_t> sequences;
+        sequences.reserve(pieces.size());
         for (const std::size_t i : pieces) sequences.push_back(clip.pieces[i].sequence);
         out.push_back({&bundle, *range, std::move(pieces), std::move(sequences), length});
     }
