@@ -38,8 +38,9 @@ Heard listen(const link::RecorderSettings& settings, std::size_t frames, std::si
              std::function<void()> at_tenth = {}) {
     Heard out;
     Ingress ingress({});
-    const auto source =
-        make_rtsp_source(settings, system_clock(), ingress, std::make_shared<EncoderDesk>());
+    const auto desk = std::make_shared<EncoderDesk>();
+    desk->set_grant({{"x264enc"}, "software"});
+    const auto source = make_rtsp_source(settings, system_clock(), ingress, desk);
     REQUIRE(source->start().ok());
     const BootTime until = system_clock().boot() + kPatience;
     std::optional<std::uint64_t> last;
@@ -157,12 +158,12 @@ TEST_SUITE("pipelines/ingest/rtsps") {
     TEST_CASE("a self-signed rtsps camera is refused until its certificate is pinned") {
         test::authority();
         const test::Identity identity = test::make_identity({});
-        // The readers are two, and mean the same by `tls`.
-        for (const auto reader : {link::RtspReader::automatic, link::RtspReader::gstreamer}) {
-            CAPTURE(static_cast<int>(reader));
+        // Kept as sent, or encoded: the connection is the same.
+        for (const auto mode : {link::EncodeMode::camera, link::EncodeMode::hub}) {
+            CAPTURE(static_cast<int>(mode));
             const TlsCamera camera(identity, {});
             auto settings = settings_for(camera.url());
-            settings.reader = reader;
+            settings.encode = mode;
             const Heard refused = listen(settings, 1);
             REQUIRE(refused.lost.has_value());
             CHECK(refused.lost->cause == GapCause::refused);
