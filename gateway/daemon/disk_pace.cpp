@@ -1,6 +1,7 @@
 #include "gateway/daemon/disk_pace.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -20,7 +21,9 @@ std::optional<std::string> DiskPace::look(const std::vector<CameraPace>& cameras
         s.dropped_frames = c.dropped_frames;
         if (s.dropped_at && now - *s.dropped_at < kDroppedLately)
             drops += (drops.empty() ? "" : ", ") + c.name;
-        if (!c.recording) s.recording_since.reset();
+        // A camera that was away between two looks has nothing durable any more.
+        const bool began_anew = std::exchange(s.has_durable, c.durable.has_value()) && !c.durable;
+        if (!c.recording || began_anew) s.recording_since.reset();
         if (!c.recording) continue;
         if (!s.recording_since) s.recording_since = now;
         const Micros age = now - std::max(c.durable.value_or(BootTime{}), *s.recording_since);

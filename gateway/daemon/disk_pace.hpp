@@ -34,6 +34,7 @@ class DiskPace {
   private:
     struct Seen {
         std::optional<BootTime> recording_since;
+        bool has_durable = false;  // of the present stretch of recording
         std::uint64_t dropped_frames = 0;
         std::optional<BootTime> dropped_at;
     };

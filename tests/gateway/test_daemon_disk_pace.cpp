@@ -29,6 +29,19 @@ TEST_SUITE("gateway/daemon/disk_pace") {
         CHECK(pace.look({door}, now));
     }
 
+    TEST_CASE("a camera that was away between two looks counts from its return") {
+        DiskPace pace;
+        BootTime now{100'000'000};
+        CameraPace door{.camera = {{1}}, .name = "door", .recording = true};
+        for (int s = 0; s < 20; ++s, now = now + 1s) {
+            door.durable = now;
+            CHECK_FALSE(pace.look({door}, now));
+        }
+        door.durable.reset();  // it recorded at each look, and nothing of the new stretch is safe
+        for (int s = 0; s <= 5; ++s, now = now + 1s) CHECK_FALSE(pace.look({door}, now));
+        CHECK(pace.look({door}, now));
+    }
+
     TEST_CASE("a camera of few pictures may be as old as its settings make it") {
         DiskPace pace;
         const BootTime now{100'000'000};
