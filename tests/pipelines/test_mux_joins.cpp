@@ -123,7 +123,9 @@ TEST_CASE("clips without a key frame that go on lose and double no picture, B-fr
         {"-c:v libx264 -preset fast -bf 3 -g 1000", 5},
         {"-c:v libx264 -preset fast -bf 0 -g 1000", 1},
         {"-c:v libx265 -preset fast -x265-params log-level=none:keyint=1000:bframes=3", 4}};
-    for (const auto& [encoder, places] : encoders) {
+    for (const auto& each : encoders) {
+        const char* const encoder = each.first;
+        const std::size_t places = each.second;
         CAPTURE(encoder);
         const auto path = generate(folder, "in.mp4", encoder, 3);  // one key frame
         if (!path) continue;
