@@ -47,6 +47,7 @@ class CameraDays::Camera final : public ingest::Source {
         // is still known to it is no leak, to the very end.
         static auto& hung = *std::make_unique<std::vector<const Camera*>>().release();
         hung.push_back(this);
+        if (days_.camera_ == this) days_.camera_ = nullptr;  // Its ingress goes with the process.
         return Error{ErrorCode::unavailable, "a thread hangs"};
     }
     ingest::SourceStats stats() const override {
