@@ -17,8 +17,8 @@ enum class EncodeMode : std::uint8_t { automatic = 0, camera = 1, hub = 2 };
 // keep: AAC and Opus as sent, G.711 as AAC; the rest is left out, and said.
 enum class AudioMode : std::uint8_t { keep = 0, off = 1 };
 enum class RtspTransport : std::uint8_t { tcp = 0, udp = 1 };
-// Who speaks with the camera: the lean reader (automatic, lean), or GStreamer's, which takes no sound
-// and connects by itself.
+// Who speaks with the camera: the lean reader (automatic, lean), or GStreamer's, which takes no
+// sound and connects by itself.
 enum class RtspReader : std::uint8_t { automatic = 0, lean = 1, gstreamer = 2 };
 
 constexpr std::string_view kTlsVerify = "verify", kTlsAny = "insecure", kTlsPin = "sha256:";

@@ -219,8 +219,9 @@ Result<std::vector<Wall>> confine(const link::RecorderSettings& settings, Dialer
             log::warn("tls.not_ready", "error=\"{}\"", ready.error().what);
     // GLib's sockets ask the desktop's settings for a proxy; there is none for cameras.
     ::setenv("GSETTINGS_BACKEND", "memory", 1);
-    // A camera that turns out to need the encoder finds GStreamer's plugins listed: the list is made
-    // now if there is none yet. Most cameras never need it, and it would cost each recorder memory.
+    // A camera that turns out to need the encoder finds GStreamer's plugins listed: the list is
+    // made now if there is none yet. Most cameras never need it, and it would cost each recorder
+    // memory.
     const auto reader = ingest::choose_reader(settings);
     const bool gstreamer = settings.encode == link::EncodeMode::hub ||
                            (reader.ok() && *reader == ingest::Reader::gstreamer);
