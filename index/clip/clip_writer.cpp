@@ -141,11 +141,19 @@ Result<void> ClipWriter::sync() {
     if (done && !name_synced_)
         done = fs_->sync_folder(parent_folder(join(clips_folder_, relative_path_)));
     if (!done) {
-        broken_ = sync_failed_ = true;
+        broken_ = true;
+        forget_unsynced();
         return done;
     }
     name_synced_ = true;
+    synced_pieces_ = table_.size();
     return {};
+}
+
+void ClipWriter::forget_unsynced() {
+    table_.resize(synced_pieces_);
+    whole_until_ =
+        table_.empty() ? header_bytes_.size() : table_.back().age_offset + table_.back().age_size;
 }
 
 Result<void> ClipWriter::write_footer(ClipSummary& summary) {
@@ -157,11 +165,13 @@ Result<void> ClipWriter::write_footer(ClipSummary& summary) {
         fs_->truncate(part, whole_until_).ignore();  // recovery would cut it too
         return done;
     }
-    return file_->sync_all();
+    auto done = file_->sync_all();
+    if (!done) forget_unsynced();
+    return done;
 }
 
 Result<ClipSummary> ClipWriter::finish(EndReason reason, std::string_view detail) {
-    if (sync_failed_ || !file_) return broken_error();
+    if (!file_) return broken_error();
     ClipSummary summary = summarise(header_, table_, name_time_, reason, detail);
     const auto written = write_footer(summary);
     file_.reset();

@@ -26,12 +26,14 @@ class ClipWriter {
     // clip's: invalid otherwise, and nothing is written. Any other error breaks the writer.
     Result<void> append_piece(const PieceIdentity& identity, ByteView age_file);
 
-    // Everything appended is on the disk (and so is the file's name). An error breaks the writer.
+    // Everything appended is on the disk (and so is the file's name). An error breaks the writer,
+    // and what was not synced before is this clip's no more: the kernel may have dropped it, and
+    // says so once only (fsync(2)).
     Result<void> sync();
 
     // Footer, fsync, rename to ".clip", fsync of the folder. On an error the ".part" stays, cut
-    // back to its last whole piece if the disk allows. Works on a broken writer too (disk full: the
-    // space of the torn piece is used for the footer), except after a failed sync. Call it once.
+    // back to size_bytes() if the disk allows. Works on a broken writer too: the space of a torn
+    // piece, and of those that a failed sync took, is used for the footer. Call it once.
     Result<ClipSummary> finish(EndReason reason, std::string_view detail);
 
     const ClipHeader& header() const { return header_; }
@@ -50,6 +52,7 @@ class ClipWriter {
         : fs_(&fs), clips_folder_(std::move(clips_folder)), header_(header) {}
     Result<void> create_part();
     Result<void> write_footer(ClipSummary& summary);  // fills in size_bytes
+    void forget_unsynced();
 
     FileSystem* fs_;
     std::string clips_folder_;
@@ -59,9 +62,9 @@ class ClipWriter {
     std::string relative_path_;
     std::unique_ptr<AppendFile> file_;
     std::vector<PieceEntry> table_;
-    std::uint64_t whole_until_ = 0;  // everything before this is header and whole pieces
+    std::uint64_t whole_until_ = 0;  // everything before this is the header and table_'s pieces
     bool broken_ = false;
-    bool sync_failed_ = false;
+    std::size_t synced_pieces_ = 0;
     bool name_synced_ = false;  // the folder's fsync, once, with the first sync()
 };
 

@@ -16,6 +16,7 @@ constexpr std::size_t kMostBroken = 64;
 // A disk that fails that often in a row fails; a file that does so beside others that do not is a
 // bad file, and must not cost recording.
 constexpr int kMostTries = 8;
+constexpr std::string_view kPart = ".part";
 
 journal::Stamp begin_of(const clip::ClipSummary& s) {
     return {.boot = s.boot, .at = s.boot_begin, .utc = s.utc_begin, .quality = s.quality};
@@ -44,11 +45,17 @@ Result<void> sync_file(FileSystem& fs, const std::string& path) {
     return fs.sync_folder(parent_folder(path));
 }
 
+Digest hash_of(const std::vector<clip::PieceEntry>& table) {
+    Sha256 hash;
+    for (const clip::PieceEntry& piece : table) hash.update(piece.age_sha256);
+    return hash.finish();
+}
+
 // What a clip that was not ended in order becomes. A file that has its last name has its footer
 // too; only whether that name would last was not known.
 Result<clip::Recovered> finish_late(FileSystem& fs, const std::string& clips_folder,
                                     const std::string& relative) {
-    if (relative.ends_with(".part")) return clip::recover_part(fs, clips_folder, relative);
+    if (relative.ends_with(kPart)) return clip::recover_part(fs, clips_folder, relative);
     clip::Recovered out;
     out.relative_path = relative;
     HD_ASSIGN(out.summary, clip::read_summary(fs, join(clips_folder, relative)));
@@ -139,7 +146,6 @@ void ClipDisk::take(BeginClip& job) {
     newest_.reset();
     stands_ = false;
     frames_ = 0;
-    pieces_hash_.emplace();
     if (auto settled = settle_broken(); !settled) return fail(job.header.clip, settled.error());
     meet_last_clip(job.header);
     if (auto kept = gaps_.flush(); !kept) return fail(job.header.clip, kept.error());
@@ -154,7 +160,6 @@ void ClipDisk::take(WritePiece& job) {
     if (!writer_ || writer_->broken() || job.identity.clip != writer_->header().clip) return;
     if (auto done = writer_->append_piece(job.identity, job.age_file); !done)
         return fail(job.identity.clip, done.error());
-    pieces_hash_->update(writer_->table().back().age_sha256);
     if (job.identity.kind == clip::PieceKind::video) frames_ += job.identity.frames;
     // What stands behind video is durable with it; what is promised is video.
     const bool behind = job.identity.kind == clip::PieceKind::audio ||
@@ -186,15 +191,27 @@ void ClipDisk::sync() {
 // A writer that is dropped leaves a file that nobody else may touch while this process lives.
 void ClipDisk::drop_writer() {
     if (!writer_) return;
-    // Recovery keeps every whole piece; and a file whose new name is not synced is whole.
+    // Recovery keeps every piece that is left; and a file whose new name is not synced is whole.
     const clip::ClipSummary summary = clip::summarise(writer_->header(), writer_->table(),
                                                       WallTime{}, clip::EndReason::recovered, "");
     const bool video = has_video(writer_->table());
     if (broken_.size() == kMostBroken) broken_.erase(broken_.begin());
-    broken_.push_back({.path = writer_->relative_path(), .video = {}});
+    broken_.push_back({.path = writer_->relative_path(), .whole_bytes = {}, .video = {}});
+    if (broken_.back().path.ends_with(kPart)) broken_.back().whole_bytes = writer_->size_bytes();
     if (video) broken_.back().video = {begin_of(summary), end_of(summary)};
     if (video && !gaps_.is_open()) edge_ = end_of(summary);
     writer_.reset();
+    // At once: whoever comes after this process would take what is behind it for video.
+    cut_back(broken_.back()).ignore();
+}
+
+Result<void> ClipDisk::cut_back(Broken& broken) {
+    if (!broken.whole_bytes) return {};
+    const std::string path = join(clips_folder_, broken.path);
+    HD_ASSIGN(const std::uint64_t size, fs_->size(path));
+    if (size > *broken.whole_bytes) HD_TRY(fs_->truncate(path, *broken.whole_bytes));
+    broken.whole_bytes.reset();
+    return {};
 }
 
 // What a clip holds that the disk broke is made durable before there is another: the journal says
@@ -203,7 +220,8 @@ void ClipDisk::drop_writer() {
 Result<void> ClipDisk::settle_broken() {
     for (Broken& broken : broken_) {
         if (!broken.video) continue;
-        auto done = sync_file(*fs_, join(clips_folder_, broken.path));
+        auto done = cut_back(broken);
+        if (done) done = sync_file(*fs_, join(clips_folder_, broken.path));
         if (!done && done.error().code != ErrorCode::not_found && ++broken.tries < kMostTries)
             return done;
         if (!done)
@@ -219,7 +237,8 @@ Result<void> ClipDisk::settle_broken() {
 // not take now (a full disk takes no footer) it may with the next clip.
 void ClipDisk::finish_broken() {
     for (Broken& broken : std::exchange(broken_, {})) {
-        auto recovered = finish_late(*fs_, clips_folder_, broken.path);
+        const auto cut = cut_back(broken);
+        auto recovered = cut ? finish_late(*fs_, clips_folder_, broken.path) : cut.error();
         if (!recovered && recovered.error().code != ErrorCode::not_found) {
             log::warn("clip.recovery_failed",
                       "camera={} path={} error=\"{}\" action=\"again with the next clip\"",
@@ -247,13 +266,14 @@ bool ClipDisk::end_clip(clip::EndReason reason, const std::string& detail) {
         video_stands();
         edge_ = end_of(*summary);
     }
+    const Digest pieces_hash = hash_of(writer_->table());
     writer_.reset();
     take(WriteJournal{journal::ClipClosed{.when = end_of(*summary),
                                           .clip = summary->clip,
                                           .run = summary->run,
                                           .name_time = summary->name_time,
                                           .size_bytes = summary->size_bytes,
-                                          .pieces_sha256 = pieces_hash_->finish()}});
+                                          .pieces_sha256 = pieces_hash}});
     events_.push_back(ClipEnded{path, std::move(*summary)});
     return true;
 }

@@ -45,6 +45,16 @@ class ClipDisk {
     std::uint32_t sync_ms_max() const { return sync_ms_max_; }
 
   private:
+    // A clip of this process that the disk did not let it end in order.
+    struct Broken {
+        std::string path;  // a ".part", or finished under a name that may not last
+        // What is behind it in a ".part" is torn, or a failed sync may have dropped it: to be cut.
+        std::optional<std::uint64_t> whole_bytes;
+        // From when to when, while it is not known to be durable.
+        std::optional<std::pair<journal::Stamp, journal::Stamp>> video;
+        int tries = 0;
+    };
+
     void take(BeginClip& job);
     void take(WritePiece& job);
     void take(EndClip& job);
@@ -54,6 +64,7 @@ class ClipDisk {
     void break_off(const Error& error);
     void no_video(const OpenGap& why);
     void drop_writer();
+    Result<void> cut_back(Broken& broken);
     Result<void> settle_broken();
     void finish_broken();
     void meet_last_clip(const clip::ClipHeader& header);
@@ -67,14 +78,6 @@ class ClipDisk {
     const CameraId camera_;
     std::optional<clip::ClipWriter> writer_;
     std::optional<clip::ClipHeader> header_;  // of the newest clip that was begun or tried
-    std::optional<Sha256> pieces_hash_;
-    // A clip of this process that the disk did not let it end in order.
-    struct Broken {
-        std::string path;  // a ".part", or finished under a name that may not last
-        // From when to when, while it is not known to be durable.
-        std::optional<std::pair<journal::Stamp, journal::Stamp>> video;
-        int tries = 0;
-    };
     std::vector<Broken> broken_;
     std::uint32_t frames_ = 0;
     std::optional<clip::PieceIdentity> newest_;  // appended and not synced

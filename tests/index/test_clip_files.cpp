@@ -228,16 +228,37 @@ TEST_SUITE("index/clip/files") {
         }
     }
 
-    TEST_CASE("after a failed sync the writer stops, and its file is left for recovery") {
+    TEST_CASE("what a failed sync was for is not the clip's any more, whatever a later sync says") {
+        for (const int after : {0, 2, 4}) {
+            CAPTURE(after);
+            MemoryFileSystem fs;
+            ClipWriter writer = begun(fs, after);
+            if (after > 0) REQUIRE(writer.sync().ok());
+            REQUIRE(append_sample(writer).ok());
+            REQUIRE(append_sample(writer).ok());
+            fs.fail_at(fs.operations(), {ErrorCode::unavailable, "input/output error"});
+            CHECK_FALSE(writer.sync().ok());
+            CHECK(writer.broken());
+            CHECK(writer.table().size() == static_cast<std::size_t>(after));
+            CHECK_FALSE(append_sample(writer).ok());
+            CHECK_FALSE(writer.sync().ok());
+            if (after == 0) continue;
+            const auto summary = writer.finish(EndReason::disk_error, "input/output error");
+            REQUIRE(summary.ok());
+            CHECK(summary->pieces == static_cast<unsigned>(after));
+            fs.power_cut(Cut::lose_all);
+            check_pieces(fs, kPath, static_cast<std::size_t>(after));
+            CHECK(check_clip(fs, kPath, CheckLevel::hash).good());
+        }
+    }
+    TEST_CASE("a clip whose last sync fails ends with what was synced before") {
         MemoryFileSystem fs;
         ClipWriter writer = begun(fs, 3);
-        fs.fail_at(fs.operations(), {ErrorCode::unavailable, "input/output error"});
-        CHECK_FALSE(writer.sync().ok());
-        CHECK(writer.broken());
-        CHECK_FALSE(append_sample(writer).ok());
-        CHECK_FALSE(writer.sync().ok());
-        CHECK_FALSE(writer.finish(EndReason::disk_error, "").ok());
-        CHECK(recover_part(fs, "clips", kName + ".part")->outcome == Recovery::finished);
+        REQUIRE(writer.sync().ok());
+        REQUIRE(append_sample(writer).ok());
+        fs.fail_at(fs.operations() + 1, {ErrorCode::unavailable, "input/output error"});
+        CHECK_FALSE(writer.finish(EndReason::target, "").ok());
+        CHECK(writer.table().size() == 3);
     }
 }
 

@@ -3,6 +3,7 @@
 
 #include <doctest/doctest.h>
 
+#include "index/clip/clip_check.hpp"
 #include "index/clip/clip_reader.hpp"
 #include "index/clip/recover.hpp"
 #include "pipelines/record/clip_disk.hpp"
@@ -226,6 +227,25 @@ TEST_CASE("a failed sync ends the clip: its data may be gone although a later sy
     b.feed(30, 100);
     b.disk.sync();
     CHECK(b.all<PieceSynced>().empty());
+}
+
+TEST_CASE("what a failed sync was for is cut off: the clip and the gap behind it meet before it") {
+    Bench b;
+    b.feed(60, 50);
+    b.disk.sync();
+    REQUIRE(b.all<PieceSynced>().size() == 1);
+    const BootTime durable = b.all<PieceSynced>()[0].identity.boot_end;
+    b.feed(60, 50);
+    b.fs.fail_at(b.fs.operations(), Error{ErrorCode::unavailable, "I/O error"});
+    b.disk.sync();
+    const auto ended = b.all<ClipEnded>();
+    REQUIRE(ended.size() == 1);
+    CHECK(ended[0].summary.reason == clip::EndReason::disk_error);
+    CHECK(ended[0].summary.boot_end == durable);
+    const auto records = b.journal();
+    CHECK(std::get<journal::GapBegan>(records.back()).when.at == durable);
+    b.fs.power_cut(hd::test::Cut::lose_all);
+    CHECK(clip::check_clip(b.fs, "/data/clips/" + ended[0].path, clip::CheckLevel::hash).good());
 }
 
 TEST_CASE("a gap stands in the journal once, whoever wrote it, and ends with durable video") {

@@ -23,9 +23,12 @@ class MemoryFile final : public AppendFile {
 
   private:
     Result<void> sync(const std::string& what) {
-        HD_TRY(fs_.count_operation(what + path_));
+        if (auto counted = fs_.count_operation(what + path_); !counted) {
+            node_->fail_sync();
+            return counted;
+        }
         if (node_->dead) return Error{ErrorCode::unavailable, path_ + ": its machine is gone"};
-        node_->durable = node_->now;
+        node_->sync();
         return {};
     }
     MemoryFileSystem& fs_;
@@ -57,6 +60,19 @@ Bytes left_of(const MemoryFileSystem::Node& node, Cut cut) {
 }
 
 }  // namespace
+
+void MemoryFileSystem::Node::fail_sync() {
+    if (now.size() <= durable.size()) return;
+    if (dropped.second <= dropped.first) dropped.first = durable.size();
+    dropped.second = now.size();
+}
+
+void MemoryFileSystem::Node::sync() {
+    durable = now;
+    if (dropped.first < dropped.second)
+        std::fill(durable.begin() + static_cast<std::ptrdiff_t>(dropped.first),
+                  durable.begin() + static_cast<std::ptrdiff_t>(dropped.second), std::uint8_t{0});
+}
 
 void MemoryFileSystem::fail_at(std::uint64_t operation, Error error, std::uint64_t count) {
     fail_at_ = operation;
@@ -121,7 +137,7 @@ void MemoryFileSystem::power_cut(Cut cut) {
 }
 
 void MemoryFileSystem::sync_everything() {
-    for (const auto& [path, node] : files_) node->durable = node->now;
+    for (const auto& [path, node] : files_) node->sync();
     durable_names_ = files_;
 }
 
@@ -236,6 +252,7 @@ Result<void> MemoryFileSystem::truncate(const std::string& path, std::uint64_t s
     HD_TRY(count_operation("truncate " + path));
     HD_ASSIGN(const NodePtr node, find(path));
     node->now.resize(size);
+    node->dropped.second = std::min<std::size_t>(node->dropped.second, size);
     return {};
 }
 

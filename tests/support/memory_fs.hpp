@@ -1,5 +1,7 @@
 // A file system in memory that can fail: at any operation, when full, and by a power cut, after
-// which only what was synced is sure to be there. Not thread-safe.
+// which only what was synced is sure to be there. A sync that fails drops what it was for, as
+// Linux does: it can be read until the power fails, and no later sync makes it durable. Not
+// thread-safe.
 #pragma once
 
 #include <map>
@@ -7,6 +9,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <utility>
 
 #include "index/base/files.hpp"
 
@@ -68,7 +71,11 @@ class MemoryFileSystem final : public FileSystem {
     struct Node {
         Bytes now;
         Bytes durable;
+        // [first, second) was dropped by a sync that failed; only cutting it off ends that.
+        std::pair<std::size_t, std::size_t> dropped{0, 0};
         bool dead = false;  // its handles belong to a machine that is gone
+        void fail_sync();
+        void sync();
     };
     using NodePtr = std::shared_ptr<Node>;
     // For the file handles of this file system.
