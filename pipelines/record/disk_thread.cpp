@@ -20,9 +20,11 @@ DiskThread::DiskThread(ClipDisk& disk, Clock& clock, Options options,
     : disk_(disk), clock_(clock), options_(options), on_event_(std::move(on_event)) {}
 
 bool DiskThread::offer(DiskJob job) {
+    const BootTime now = clock_.boot();
     {
         const std::lock_guard lock(mutex_);
         if (closed_ || queued_bytes_ > 4 * options_.queue_bytes) return false;
+        if (queue_.empty()) waits_since_ = now;
         queued_bytes_ += cost(job);
         queue_.push_back(std::move(job));
     }
@@ -61,7 +63,7 @@ void DiskThread::close() {
 
 void DiskThread::run() {
     for (;;) {
-        std::deque<DiskJob> jobs;
+        Jobs jobs;
         {
             std::unique_lock lock(mutex_);
             const auto ready = [this] { return closed_ || !queue_.empty(); };
@@ -72,32 +74,42 @@ void DiskThread::run() {
                 work_ready_.wait(lock, ready);
             }
             if (closed_ && queue_.empty()) return;
-            jobs.swap(queue_);
+            jobs = take_jobs();
         }
         work(std::move(jobs));
     }
 }
 
 void DiskThread::step() {
-    std::deque<DiskJob> jobs;
+    Jobs jobs;
     {
         const std::lock_guard lock(mutex_);
-        jobs.swap(queue_);
+        jobs = take_jobs();
     }
     work(std::move(jobs));
 }
 
-void DiskThread::work(std::deque<DiskJob> jobs) {
+DiskThread::Jobs DiskThread::take_jobs() {
+    Jobs out;
+    if (!queue_.empty()) out.waited_since = waits_since_;
+    out.jobs.swap(queue_);
+    return out;
+}
+
+void DiskThread::work(Jobs offered) {
     std::uint64_t done_bytes = 0;
-    for (DiskJob& job : jobs) {
+    for (DiskJob& job : offered.jobs) {
         done_bytes += cost(job);
         disk_.apply(std::move(job));
     }
-    jobs.clear();
+    offered.jobs.clear();
     const BootTime now = clock_.boot();
     if (!disk_.unsynced()) sync_at_.reset();
     if (disk_.unsynced() && options_.sync_pieces) {
-        if (!sync_at_) sync_at_ = next_sync(now, disk_.oldest_unsynced(), options_.sync_period);
+        // What waited here while the disk was slow missed no instant by that: its sync is due.
+        if (!sync_at_)
+            sync_at_ = next_sync(offered.waited_since.value_or(now), disk_.oldest_unsynced(),
+                                 options_.sync_period);
         if (now >= *sync_at_) {
             disk_.sync();
             sync_at_.reset();

@@ -42,7 +42,12 @@ class DiskThread final : public DiskSink {
     void close();
 
   private:
-    void work(std::deque<DiskJob> jobs);
+    struct Jobs {
+        std::deque<DiskJob> jobs;
+        std::optional<BootTime> waited_since;  // the first of them
+    };
+    Jobs take_jobs();  // mutex_ is held
+    void work(Jobs offered);
 
     ClipDisk& disk_;  // Only the thread `disk`.
     Clock& clock_;
@@ -54,6 +59,7 @@ class DiskThread final : public DiskSink {
     mutable std::mutex mutex_;
     std::condition_variable work_ready_, room_ready_;
     std::deque<DiskJob> queue_;
+    BootTime waits_since_{};          // the first of it
     std::uint64_t queued_bytes_ = 0;  // the ones being worked on included
     std::vector<DiskEvent> events_;
     std::uint32_t sync_ms_max_ = 0;

@@ -1,3 +1,4 @@
+#include <string>
 #include <thread>
 
 #include <doctest/doctest.h>
@@ -104,6 +105,43 @@ TEST_CASE("a disk that stalls for seconds costs no frame, promises nothing and f
     REQUIRE(ended.size() == 1);
     CHECK(ended[0].summary.frames == static_cast<std::uint32_t>(25 * (seconds + 2)));
     CHECK(clip::walk(b.memory, "/data/clips/" + ended[0].path, clip::WalkDepth::hashes).ok());
+}
+
+TEST_CASE("what a slow sync kept from its instant is synced right after it") {
+    // A frame is handled 400 ms after its time: what the tick closes is for the second instant.
+    const auto syncs_while = [](Micros busy_from, Micros busy_until) {
+        MemoryFileSystem fs;
+        FakeClock clock{WallTime{1'795'183'200'000'000}, kStart};
+        const seal::Identity owner = seal::generate_identity();
+        ClipDisk disk{fs, clock, "/data", CameraId{{1, 2, 3}}};
+        DiskThread queue{disk, clock, {}, {}};
+        ClipSession session{some_plan(owner),
+                            {.disk = queue,
+                             .new_clip_id = [] { return ClipId{{1}}; },
+                             .time_base = [] { return some_time(); }}};
+        session.begin_run(RunId{5});
+        session.set_format(some_format());
+        std::string out;
+        BootTime frame = kStart + 20ms;
+        for (int ms = 0, n = 0; ms < 4500; ++ms) {
+            clock.advance(1ms);
+            for (; frame + 400ms <= clock.boot(); frame = frame + 40ms, ++n)
+                REQUIRE(session.add(some_frame(frame, n % 25 == 0)).ok());
+            const Micros now = clock.boot() - kStart;
+            if (now >= busy_from && now < busy_until) continue;  // the disk's thread is in a sync
+            queue.step();
+            for (const DiskEvent& event : queue.take_events())
+                if (std::holds_alternative<PieceSynced>(event))
+                    out += std::to_string(now.count() / 1000) + ' ';
+        }
+        return out;
+    };
+    // The clip's head, then three seconds.
+    CHECK(syncs_while(0ms, 0ms) == "1300 1600 2600 3600 ");
+    CHECK(syncs_while(2301ms, 2700ms) == "1300 1600 2700 3600 ");
+    CHECK(syncs_while(2301ms, 3350ms) == "1300 1600 3350 3600 ");
+    // It was not the disk that made it late: no flush of its own.
+    CHECK(syncs_while(2301ms, 2550ms) == "1300 1600 2600 3600 ");
 }
 
 TEST_SUITE_END();
