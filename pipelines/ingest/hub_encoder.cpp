@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 #include <gst/video/video-event.h>
 
+#include "index/base/log.hpp"
 #include "pipelines/ingest/branch.hpp"
 
 namespace hd::ingest {
@@ -148,7 +149,10 @@ bool HubEncoder::is_mine(GstMessage* error) const {
 
 std::string HubEncoder::blame(const std::string& why) {
     std::string phrase = fmt::format("{}: {}", element_, why);
-    if (!blamed_.exchange(true)) desk_->failed(element_, why, clock_.boot());
+    if (!blamed_.exchange(true)) {
+        log::warn("encoder.broke", "element={} why=\"{}\"", element_, why);
+        desk_->failed(element_, why, clock_.boot());
+    }
     return phrase;
 }
 
