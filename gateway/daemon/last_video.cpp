@@ -19,6 +19,22 @@ VideoSpan span_of(const clip::ClipSummary& s) {
             .end = {s.boot, s.boot_end, s.utc_end, s.quality}};
 }
 
+// What a file may hold that was never synced: syncs are a second apart, and a disk may be slow.
+constexpr Micros kUnsynced = std::chrono::seconds(3);
+
+// Whether the newest pieces of an unfinished file have the bytes that their heads promise.
+bool newest_are_whole(FileSystem& fs, const std::string& path) {
+    const auto reader = clip::ClipReader::open(fs, path);
+    if (!reader) return false;
+    const std::vector<clip::PieceEntry>& table = reader->table();
+    for (std::size_t i = table.size(); i > 0; --i) {
+        const clip::PieceIdentity& piece = table[i - 1].identity;
+        if (table.back().identity.boot_end - piece.boot_end > kUnsynced) break;
+        if (!reader->read_piece(i - 1)) return false;
+    }
+    return true;
+}
+
 std::optional<VideoSpan> video_of(FileSystem& fs, const std::string& path, const BootId& boot) {
     if (auto summary = clip::read_summary(fs, path); summary) {
         if (summary->frames == 0) return std::nullopt;
@@ -26,9 +42,10 @@ std::optional<VideoSpan> video_of(FileSystem& fs, const std::string& path, const
     }
     if (!path.ends_with(kPart)) return std::nullopt;
     auto walked = clip::walk(fs, path, clip::WalkDepth::heads);
-    // A power cut may leave a last piece with a head and without its bytes; recovery looks at the
-    // hashes, so this does too.
-    if (walked && walked->header.header.boot != boot)
+    // A power cut, or a drive that was pulled and is back, may leave a piece with a head and
+    // without its bytes; recovery looks at the hashes, so this does too. Within a boot that is
+    // rare, and a long clip takes long to read.
+    if (walked && (walked->header.header.boot != boot || !newest_are_whole(fs, path)))
         walked = clip::walk(fs, path, clip::WalkDepth::hashes);
     if (!walked) return std::nullopt;
     const clip::ClipSummary summary = clip::summarise(walked->header.header, walked->table,
