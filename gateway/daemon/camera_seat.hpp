@@ -2,6 +2,7 @@
 // Pure: events and instants in, acts out. No clock, no process, no socket.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <optional>
 #include <string_view>
@@ -46,6 +47,8 @@ class CameraSeat {
 
     void started(BootTime now);
     void start_failed(BootTime now);
+    // No start before then, for a reason that is not the recorder's.
+    void put_off(BootTime until) { next_start_ = std::max(next_start_, until); }
     // The process is gone, ours or adopted. True: it ended although it was wanted.
     bool ended(BootTime now);
 

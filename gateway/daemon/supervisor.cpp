@@ -21,6 +21,8 @@ namespace {
 
 constexpr Micros kClockLookPeriod = 1s;
 constexpr Micros kPaceLookPeriod = 1s;
+// How soon a journal that could not be written is tried again.
+constexpr Micros kJournalRetry = 1s;
 
 std::string lock_path(const std::string& runtime, const CameraId& camera) {
     return join(runtime, "recorder-" + to_string(camera) + ".lock");
@@ -163,7 +165,7 @@ void Supervisor::take_plan(Camera& camera, const CameraPlan& plan) {
     if (plan.settings && !stopping_) hash = link::settings_hash(*plan.settings);
     act(camera, camera.seat.want(hash, now.at));
     if (!hash && camera.seat.empty()) {
-        if (!plan.enabled) end_video(camera, "disabled by the owner");
+        if (!plan.enabled) end_video(camera, "disabled by the owner").ignore();
         set_state(camera, "stopped",
                   plan.enabled ? "no policy yet: run `halfdoor init`" : "disabled");
     }
@@ -185,8 +187,8 @@ void Supervisor::set_state(Camera& camera, std::string_view state, std::string_v
 }
 
 // No recorder of this camera runs: whatever its journal lacks about that is written down.
-void Supervisor::end_video(Camera& camera, const std::string& detail) {
-    if (!camera.keeper || !may_write_journals()) return;
+Result<void> Supervisor::end_video(Camera& camera, const std::string& detail) {
+    if (!camera.keeper || !may_write_journals()) return {};
     const journal::Stamp now = clock_keeper_.now();
     const bool disabled = !camera.plan.enabled;
     Result<void> wrote = camera.keeper->catch_up();
@@ -197,10 +199,12 @@ void Supervisor::end_video(Camera& camera, const std::string& detail) {
             newest, disabled ? journal::GapCause::disabled : journal::GapCause::restart, detail);
     }
     if (wrote && disabled) wrote = camera.keeper->disabled(now);
-    if (!wrote)
-        log::warn("journal.write_failed", "camera={} error=\"{}\"", to_string(camera.plan.camera),
-                  wrote.error().what);
+    std::uint64_t suppressed = 0;
+    if (!wrote && camera.journal_log.allow(now.at.us, suppressed))
+        log::warn("journal.write_failed", "camera={} error=\"{}\" suppressed={}",
+                  to_string(camera.plan.camera), wrote.error().what, suppressed);
     tell_gaps(camera);
+    return wrote;
 }
 
 void Supervisor::tell_gaps(Camera& camera) {
@@ -253,8 +257,15 @@ void Supervisor::start_recorder(Camera& camera) {
         return;  // The seat asks again with the next tick.
     }
     // Whatever the journal lacks about the time without a recorder is written before the new one
-    // can end that gap.
-    end_video(camera, "no recorder was running");
+    // can end that gap. A recorder that died while the disk took nothing took the gap's begin with
+    // it: the next one must not record beyond that in silence, nor could it on such a disk.
+    if (auto wrote = end_video(camera, "no recorder was running"); !wrote) {
+        camera.seat.put_off(wiring_.clock.boot() + kJournalRetry);
+        const link::StateChanged problem{.state = link::CameraState::disk_problem,
+                                         .detail = wrote.error().what};
+        set_state(camera, link::to_string(problem.state), problem.detail);
+        return look_at_disks(problem);
+    }
     ChildPlan plan{.program = places_.recorder_program,
                    .args = {"--link", join(places_.runtime_folder, "link.sock"), "--camera",
                             to_string(camera.plan.camera)},
@@ -306,7 +317,8 @@ void Supervisor::process_ended(Camera& camera) {
         log::info("recorder.stopped", "camera={} how=\"{}\"", to_string(camera.plan.camera), words);
     }
     const bool disabled = !camera.plan.enabled;
-    end_video(camera, unexpected ? "the recorder ended: " + words : "the recorder was stopped");
+    end_video(camera, unexpected ? "the recorder ended: " + words : "the recorder was stopped")
+        .ignore();  // Tried again before there is another.
     offer(RecorderGone{.camera = camera.plan.camera, .open_path = camera.open_path});
     camera.open_path.clear();
     wiring_.board.update_camera(camera.plan.camera, [&](CameraStatus& s) {

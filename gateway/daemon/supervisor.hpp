@@ -98,7 +98,7 @@ class Supervisor {
     void tick_encoders();
     void look_at_clock(BootTime now);
     void look_at_pace(BootTime now);
-    void end_video(Camera& camera, const std::string& detail);
+    Result<void> end_video(Camera& camera, const std::string& detail);
     void tell_gaps(Camera& camera);
     // No while the drive is away: the process that is started when it is back does it.
     bool may_write_journals() const { return !wiring_.drive.moved(); }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "gateway/daemon/supervisor.hpp"
+#include "index/base/log.hpp"
 
 namespace hd::daemon {
 
@@ -30,6 +31,7 @@ struct Supervisor::Camera {
     std::optional<journal::Stamp> last_durable;  // as last heard
     std::string said_state;                      // to publish changes only
     bool removed = false;                        // no longer in the configuration
+    log::RateLimit journal_log{60'000'000};
 };
 
 }  // namespace hd::daemon

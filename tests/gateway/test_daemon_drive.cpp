@@ -107,4 +107,22 @@ TEST_SUITE("gateway/daemon/drive") {
         CHECK(hub.ask("policy").body.int_or("number", 0) == 2);
         CHECK(hub.end(SIGTERM) == "exit code 0");
     }
+
+    TEST_CASE("no recorder begins before the journal says since when there was none") {
+        TestHub hub({camera(1, "door", "piece_ms=50")});
+        hub.start();
+        CHECK(hub.wait_for([&] { return hub.camera_state("door") == "recording"; }));
+        const std::string journal =
+            hub.data() + "/journal/" + to_string(hub.cameras[0].id) + ".log";
+        // What is opened under its name takes nothing.
+        stdfs::rename(journal, journal + ".away");
+        stdfs::create_directory(journal);
+        hub.kill_recorders();
+        CHECK(hub.wait_for([&] { return hub.camera_state("door") == "disk_problem"; }));
+        CHECK(hub.recorders().empty());
+        stdfs::remove(journal);
+        stdfs::rename(journal + ".away", journal);
+        CHECK(hub.wait_for([&] { return hub.camera_state("door") == "recording"; }));
+        CHECK(hub.end(SIGTERM) == "exit code 0");
+    }
 }

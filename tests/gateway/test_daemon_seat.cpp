@@ -116,6 +116,17 @@ TEST_SUITE("gateway/daemon/camera_seat") {
         CHECK(seat.tick(kStart + 2s + 500ms, false) == SeatAct::start);
     }
 
+    TEST_CASE("a start that was put off for another reason costs no back-off") {
+        auto seat = seat_with(kA);
+        CHECK(seat.tick(kStart + 2s, false) == SeatAct::start);
+        seat.put_off(kStart + 3s);
+        CHECK(seat.tick(kStart + 3s - 1us, false) == SeatAct::nothing);
+        CHECK(seat.tick(kStart + 3s, false) == SeatAct::start);
+        seat.started(kStart + 3s);
+        CHECK(seat.ended(kStart + 4s));
+        CHECK(seat.tick(kStart + 4s, false) == SeatAct::start);
+    }
+
     TEST_CASE("a camera that is disabled and enabled again waits for its old recorder to end") {
         auto seat = seat_with(kA);
         seat.started(kStart);

@@ -153,7 +153,7 @@ void CameraDays::look() {
         ended = recorder_->finish();
         recorder_.reset();
         talk();
-        note_end("the recorder ended");
+        note_end("the recorder ended").ignore();
     }
     if (clock_keeper_) (void)clock_keeper_->look();
 }
@@ -174,21 +174,21 @@ std::optional<daemon::VideoSpan> CameraDays::newest() const {
 }
 
 // As Supervisor does when a recorder is gone.
-void CameraDays::note_end(const std::string& detail) {
-    if (!keeper_) return;
-    keeper_->catch_up().ignore();
-    keeper_
-        ->video_ended(newest(), enabled_ ? journal::GapCause::restart : journal::GapCause::disabled,
-                      detail)
-        .ignore();
-    if (!enabled_) keeper_->disabled(clock_keeper_->now()).ignore();
+Result<void> CameraDays::note_end(const std::string& detail) {
+    if (!keeper_) return {};
+    Result<void> wrote = keeper_->catch_up();
+    if (wrote)
+        wrote = keeper_->video_ended(
+            newest(), enabled_ ? journal::GapCause::restart : journal::GapCause::disabled, detail);
+    if (wrote && !enabled_) wrote = keeper_->disabled(clock_keeper_->now());
     const auto parts = clip::find_parts(fs, data() + "/clips", kCamera);
-    if (!parts) return;
-    for (const std::string& part : *parts) (void)clip::recover_part(fs, data() + "/clips", part);
+    for (const std::string& part : parts ? *parts : std::vector<std::string>())
+        (void)clip::recover_part(fs, data() + "/clips", part);
+    return wrote;
 }
 
 void CameraDays::start_recorder() {
-    note_end("no recorder was running");
+    if (!note_end("no recorder was running")) return;  // The next turn tries again.
     recorder_ = std::make_unique<record::Recorder>(
         record::Recorder::Options{folder_.path("link.sock"), kCamera},
         record::Recorder::Wiring{
@@ -205,6 +205,7 @@ void CameraDays::start_recorder() {
 
 // As Supervisor::open does: what a crash left is settled before anybody records.
 void CameraDays::daemon_starts() {
+    daemon_dies();  // There is one at a time; each has the socket's name for itself.
     const std::string folder = data() + "/journal";
     const std::string path = folder + "/" + to_string(kCamera) + ".log";
     auto clock_log = daemon::ClockKeeper::open(fs, clock, folder + "/clock.log");
@@ -214,7 +215,7 @@ void CameraDays::daemon_starts() {
     auto keeper = daemon::JournalKeeper::open(fs, path, kCamera);
     if (!keeper) return clock_keeper_.reset();
     keeper_.emplace(std::move(*keeper));
-    if (!recorder_) note_end("the hub was down");
+    if (!recorder_) note_end("the hub was down").ignore();
     if (enabled_) keeper_->configured(clock_keeper_->now(), "door").ignore();
     auto bound = link::LinkListener::bind({.path = folder_.path("link.sock"), .allowed_users = {}});
     REQUIRE(bound.ok());
@@ -268,7 +269,7 @@ void CameraDays::stop() {
         recorder_.reset();
     }
     if (!keeper_) daemon_starts();
-    note_end("the hub is stopping");
+    note_end("the hub is stopping").ignore();
     recorder_.reset();
     daemon_dies();
 }

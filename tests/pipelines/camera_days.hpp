@@ -89,7 +89,7 @@ class CameraDays {
     void feed();
     void look();
     void start_recorder();
-    void note_end(const std::string& detail);
+    Result<void> note_end(const std::string& detail);
     std::optional<daemon::VideoSpan> newest() const;
 
     TempFolder folder_;

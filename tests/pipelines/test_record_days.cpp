@@ -198,6 +198,28 @@ TEST_CASE("a disk that fails, and again when it is to go on, then the power: not
             }
 }
 
+TEST_CASE("a recorder that dies on a full disk: the next one goes on in no silence") {
+    for (int death = 0; death < 3; ++death)
+        for (int full_after = 1; full_after < 8; ++full_after) {
+            CameraDays days;
+            days.daemon_starts();
+            days.live(25s);
+            days.fs.set_capacity(0);
+            days.live(4s);
+            if (death == 0) days.recorder_dies();
+            if (death == 1) days.lose_dialer();
+            if (death == 2) days.daemon_is_of_another_release();
+            days.live(Micros(std::chrono::seconds(full_after)));
+            days.fs.set_capacity(std::nullopt);
+            days.live(40s);
+            days.stop();
+            CAPTURE(death);
+            CAPTURE(full_after);
+            CHECK(days.untiled() == "");
+            CHECK(frames_of(days) >= 45);
+        }
+}
+
 TEST_CASE("random histories tile: camera, disk, clock, processes and power come and go") {
     const auto [first, count] = seeds_to_live(25);
     std::uint64_t bad = 0;
