@@ -106,8 +106,9 @@ TEST_SUITE("index/journal") {
         CHECK_FALSE(writer->append(record_of(1, "into nothing")).ok());
         REQUIRE(writer->append(record_of(1, "six")).ok());
         REQUIRE(writer->sync().ok());
+        // The sync that failed dropped "four": whoever wrote it was told.
         CHECK(content_of(fs, "j").texts ==
-              std::vector<std::string>{"one", "two", "three", "four", "five", "six"});
+              std::vector<std::string>{"one", "two", "three", "five", "six"});
     }
 
     TEST_CASE("a journal of another kind or version is refused, by the writer too") {
