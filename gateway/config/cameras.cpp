@@ -78,9 +78,6 @@ void read_recording_keys(TableReader& in, link::RecorderSettings& out) {
                      "must be \"verify\", \"insecure\", or \"sha256:\" and 64 lowercase "
                      "hexadecimal digits");
     }
-    const std::vector<std::string_view> kReader{"auto", "lean", "gstreamer"};
-    if (const int reader = in.word("rtsp_reader", kReader); reader >= 0)
-        out.reader = static_cast<link::RtspReader>(reader);
     duration<seconds>(in, "clip_target_s", {2, kMaxClipSeconds}, out.clip_target);
     duration<seconds>(in, "clip_max_s", {2, kMaxClipSeconds}, out.clip_max);
     // Only where one of the two stands, or a wrong pair in [recording] would be repeated for every

@@ -44,23 +44,8 @@ EncodeTarget target_of(const link::RecorderSettings& s) {
 
 }  // namespace
 
-bool can_receive(std::string_view encoding, link::EncodeMode mode) {
-    return encoding == "H264" || encoding == "H265" ||
-           (encoding == "JPEG" && mode != link::EncodeMode::camera);
-}
-
 unsigned encoded_rate(const link::RecorderSettings& settings) {
     return std::min(settings.max_frames_per_s, kUsualRate);
-}
-
-std::string keep_branch(std::string_view encoding) {
-    return fmt::format(
-        "{} ! {}",
-        encoding == "H264"
-            ? "rtph264depay ! h264parse ! video/x-h264,stream-format=avc,alignment=au"
-            : "rtph265depay ! h265parse ! "
-              "video/x-h265,stream-format=hvc1,alignment=au",
-        kSink);
 }
 
 Result<std::string> encode_branch(std::string_view encoding, std::string_view element,

@@ -1,4 +1,5 @@
-// What stands between rtspsrc and the frame sink. Pure: strings in GStreamer's own launch notation.
+// What stands between the feed and the frame sink. Pure: strings in GStreamer's own launch
+// notation.
 #pragma once
 
 #include <string>
@@ -14,13 +15,6 @@ constexpr const char* kSinkName = "out";     // the appsink
 constexpr const char* kFeedName = "feed";    // the queue before the decoder
 constexpr const char* kRawName = "raw";      // the queue before the encoder
 constexpr const char* kEncoderName = "enc";  // the encoder
-
-// Video of these RTP encodings can be received: "H264", "H265", and "JPEG" unless the camera's own
-// stream has to be kept.
-bool can_receive(std::string_view rtp_encoding, link::EncodeMode mode);
-
-// The camera's own H.264 or H.265, from the RTP packets to the appsink.
-std::string keep_branch(std::string_view rtp_encoding);
 
 // How many pictures a second are encoded at most.
 unsigned encoded_rate(const link::RecorderSettings& settings);

@@ -5,8 +5,7 @@
 #include <pthread.h>
 
 #include "pipelines/ingest/branch.hpp"
-#include "pipelines/ingest/gst_errors.hpp"
-#include "pipelines/ingest/source.hpp"
+#include "pipelines/ingest/gst_start.hpp"
 
 namespace hd::ingest {
 namespace {
@@ -50,6 +49,14 @@ GstCapsPtr coded_caps(const StreamFormat& format) {
     return caps;
 }
 
+// What kind of element says it; empty if it is none.
+std::string factory_of(GstMessage* message) {
+    GstObject* source = GST_MESSAGE_SRC(message);
+    GstElementFactory* factory =
+        source && GST_IS_ELEMENT(source) ? gst_element_get_factory(GST_ELEMENT(source)) : nullptr;
+    return factory ? GST_OBJECT_NAME(factory) : "";
+}
+
 }  // namespace
 
 EncodeFeed::EncodeFeed(const link::RecorderSettings& settings, std::shared_ptr<EncoderDesk> desk,
@@ -58,7 +65,7 @@ EncodeFeed::EncodeFeed(const link::RecorderSettings& settings, std::shared_ptr<E
       desk_(std::move(desk)),
       clock_(clock),
       listener_(std::move(listener)),
-      sink_(clock, listener_.push) {}
+      sink_(listener_.push) {}
 
 void EncodeFeed::begin(const SdpMedia& media) {
     media_ = media;
@@ -236,14 +243,17 @@ void EncodeFeed::push_buffer(GstBuffer* buffer, BootTime pts, BootTime dts) {
     gst_app_src_push_buffer(GST_APP_SRC(entry_.get()), buffer);  // Takes the buffer.
 }
 
-Lost EncodeFeed::lost_from(GstMessage* error) {
-    Lost lost = lost_from_error(error, true);
-    if (!encoder_->is_mine(error)) return lost;
+// The debug text, which may hold more than what is for logs, stays here.
+Lost EncodeFeed::lost_from(GstMessage* message) {
+    GError* raw = nullptr;
+    gst_message_parse_error(message, &raw, nullptr);
+    const GErrorPtr error{raw};
+    const std::string who = factory_of(message);
+    std::string words = error->message;
+    if (!who.empty() && who != encoder_->element()) words = fmt::format("{}: {}", who, words);
     // Which element says it depends on who noticed; the encoder is to blame.
-    const std::string prefix = encoder_->element() + ": ";
-    const bool named = lost.detail.starts_with(prefix);
-    return {GapCause::encoder,
-            encoder_->blame(named ? lost.detail.substr(prefix.size()) : lost.detail)};
+    if (encoder_->is_mine(message)) words = encoder_->blame(words);
+    return {GapCause::encoder, std::move(words)};
 }
 
 // On whichever thread posts; nobody reads the bus, so nothing is queued on it.

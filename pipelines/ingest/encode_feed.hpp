@@ -71,7 +71,7 @@ class EncodeFeed {
     void push(const Frame& frame);
     void push(const Packet& packet);
     void push_buffer(GstBuffer* buffer, BootTime pts, BootTime dts);
-    Lost lost_from(GstMessage* error);
+    Lost lost_from(GstMessage* message);
     static GstBusSyncReply on_message(GstBus*, GstMessage* message, gpointer self);
 
     // Constant after begin().

@@ -31,7 +31,7 @@ struct StreamFormat {
 };
 
 // One access unit, NAL units with 4-byte big-endian length prefixes. `bytes` points into `owner`
-// (GStreamer's own buffer: nothing was copied), stays valid for as long as a copy of `owner` lives,
+// (whoever put it together: nothing is copied), stays valid for as long as a copy of `owner` lives,
 // and never changes. Frames come in decode order: dts grows strictly, dts <= pts.
 struct Frame {
     ByteView bytes;

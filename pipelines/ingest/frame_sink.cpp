@@ -1,16 +1,9 @@
 #include "pipelines/ingest/frame_sink.hpp"
 
-#include <cstdlib>
-
-#include "index/base/log.hpp"
 #include "pipelines/ingest/access_unit.hpp"
 
 namespace hd::ingest {
 namespace {
-
-// BOOTTIME and MONOTONIC differ by the time spent asleep only; less than this is the noise of
-// reading two clocks one after the other.
-constexpr std::int64_t kClockNoiseUs = 1000;
 
 Bytes codec_config_of(const GstStructure* caps) {
     const GValue* value = gst_structure_get_value(caps, "codec_data");
@@ -21,15 +14,7 @@ Bytes codec_config_of(const GstStructure* caps) {
 
 }  // namespace
 
-Micros boot_minus_monotonic(Clock& clock) {
-    const std::int64_t before = g_get_monotonic_time();
-    const BootTime boot = clock.boot();
-    const std::int64_t after = g_get_monotonic_time();
-    return Micros(boot.us - (before + after) / 2);
-}
-
 void FrameSink::attach(GstElement* appsink) {
-    sample_clocks(true);
     GstAppSinkCallbacks callbacks{};
     callbacks.new_sample = &FrameSink::on_new_sample;
     gst_app_sink_set_callbacks(GST_APP_SINK(appsink), &callbacks, this, nullptr);
@@ -45,34 +30,19 @@ void FrameSink::push(SourceEvent event) {
     if (!closed_) push_(std::move(event));
 }
 
-BootTime FrameSink::to_boot(GstElement* element, GstClockTime running_time) const {
-    if (base_) return *base_ + Micros(static_cast<std::int64_t>(running_time / 1000));
-    const GstClockTime monotonic = gst_element_get_base_time(element) + running_time;
-    return {static_cast<std::int64_t>(monotonic / 1000) + boot_minus_monotonic_us_.load()};
-}
-
-void FrameSink::sample_clocks(bool force) {
-    const std::int64_t now = boot_minus_monotonic(clock_).count();
-    if (force || std::abs(now - boot_minus_monotonic_us_.load()) > kClockNoiseUs)
-        boot_minus_monotonic_us_.store(now);
-}
-
 // On a GStreamer streaming thread.
 GstFlowReturn FrameSink::on_new_sample(GstAppSink* sink, gpointer self) {
     const GstSamplePtr sample{gst_app_sink_pull_sample(sink)};
     if (!sample) return GST_FLOW_EOS;
-    static_cast<FrameSink*>(self)->take(sink, sample.get());
+    static_cast<FrameSink*>(self)->take(sample.get());
     return GST_FLOW_OK;
 }
 
-void FrameSink::take(GstAppSink* sink, GstSample* sample) {
+void FrameSink::take(GstSample* sample) {
     GstBuffer* buffer = gst_sample_get_buffer(sample);
     GstCaps* caps = gst_sample_get_caps(sample);
     if (!buffer || !caps) return;
-    if (caps != caps_.get() && !take_format(caps)) {
-        ++unusable_;
-        return;
-    }
+    if (caps != caps_.get() && !take_format(caps)) return;
     const GstClockTime running = gst_segment_to_running_time(
         gst_sample_get_segment(sample), GST_FORMAT_TIME, GST_BUFFER_PTS(buffer));
     // The parser loses the time of some access units (seen: parameter sets twice in front of a key
@@ -81,30 +51,23 @@ void FrameSink::take(GstAppSink* sink, GstSample* sample) {
         last_running_ = running;
     else if (GST_CLOCK_TIME_IS_VALID(last_running_))
         last_running_ += static_cast<GstClockTime>(times_.frame_duration().count()) * 1000;
-    if (!GST_CLOCK_TIME_IS_VALID(last_running_)) {
-        ++unusable_;
-        return;
-    }
+    if (!GST_CLOCK_TIME_IS_VALID(last_running_)) return;
     auto mapped = std::make_shared<const MappedBuffer>(buffer);
     Frame frame;
     frame.bytes = mapped->bytes();
     const EntryPoint entry = entry_point(format_->codec, frame.bytes);
     frame.idr = entry == EntryPoint::idr;
     frame.cra = entry == EntryPoint::cra;
-    if (frame.key()) sample_clocks(false);
-    const auto times = times_.next(to_boot(GST_ELEMENT(sink), last_running_));
+    const auto times = times_.next(base_ + Micros(static_cast<std::int64_t>(last_running_ / 1000)));
     frame.pts = times.pts;
     frame.dts = times.dts;
     frame.owner = std::move(mapped);
-    ++frames_;
-    bytes_ += frame.bytes.size();
     push(std::move(frame));
 }
 
 bool FrameSink::take_format(GstCaps* caps) {
     const GstStructure* s = gst_caps_get_structure(caps, 0);
     StreamFormat format;
-    format.codec = gst_structure_has_name(s, "video/x-h265") ? Codec::h265 : Codec::h264;
     format.codec_config = codec_config_of(s);
     auto name = rfc6381_codec(format.codec, format.codec_config);
     if (!name) return false;  // No parameter sets yet.

@@ -1,8 +1,7 @@
-// The end of every ingest pipeline: turns samples of H.264 (avc) or H.265 (hvc1) access units into
-// events. Lives on one GStreamer streaming thread; never blocks.
+// The end of an encoding pipeline: turns samples of H.264 access units (avc) into events. Lives on
+// one GStreamer streaming thread; never blocks.
 #pragma once
 
-#include <atomic>
 #include <functional>
 #include <mutex>
 #include <string>
@@ -17,13 +16,12 @@ class FrameSink {
     struct Encoder {
         std::string name, why;  // as in StreamFormat
     };
-    // `clock` must outlive this; `push` takes the events, on any thread.
-    FrameSink(Clock& clock, std::function<void(SourceEvent)> push)
-        : clock_(clock), push_(std::move(push)) {}
+    // `push` takes the events, on the streaming thread.
+    explicit FrameSink(std::function<void(SourceEvent)> push) : push_(std::move(push)) {}
 
     void set_encoder(Encoder encoder) { encoder_ = std::move(encoder); }  // before attach()
 
-    // What the pipeline's time 0 is, before its first buffer; else its clock is CLOCK_MONOTONIC.
+    // What the pipeline's time 0 is. Before its first buffer.
     void set_base(BootTime base) { base_ = base; }
 
     // Takes samples from `appsink` from now on. This must outlive the element's last sample.
@@ -31,32 +29,19 @@ class FrameSink {
 
     // After close() nothing enters the ingress any more. Any thread.
     void close();
-    void push(SourceEvent event);  // any thread; nothing after close()
-
-    struct Counts {
-        std::uint64_t frames, bytes, unusable;
-    };
-    Counts counts() const { return {frames_.load(), bytes_.load(), unusable_.load()}; }
-
-    // BOOTTIME of a running time of `element`'s pipeline.
-    BootTime to_boot(GstElement* element, GstClockTime running_time) const;
 
   private:
     static GstFlowReturn on_new_sample(GstAppSink* sink, gpointer self);
-    void take(GstAppSink* sink, GstSample* sample);
+    void push(SourceEvent event);  // nothing after close()
+    void take(GstSample* sample);
     bool take_format(GstCaps* caps);
-    void sample_clocks(bool force);
 
-    Clock& clock_;                                 // Constant after construction.
     const std::function<void(SourceEvent)> push_;  // Constant after construction.
     Encoder encoder_;                              // Constant after attach().
-    std::optional<BootTime> base_;                 // Constant after the first buffer.
+    BootTime base_;                                // Constant after the first buffer.
 
     std::mutex closing_mutex_;  // Held while an event enters the ingress, so that close() is final.
     bool closed_ = false;       // Guarded by closing_mutex_.
-
-    std::atomic<std::uint64_t> frames_{0}, bytes_{0}, unusable_{0};
-    std::atomic<std::int64_t> boot_minus_monotonic_us_{0};
 
     // Only the streaming thread.
     GstCapsPtr caps_;
@@ -64,8 +49,5 @@ class FrameSink {
     DecodeTimes times_;
     GstClockTime last_running_ = GST_CLOCK_TIME_NONE;
 };
-
-// Reads CLOCK_BOOTTIME minus CLOCK_MONOTONIC.
-Micros boot_minus_monotonic(Clock& clock);
 
 }  // namespace hd::ingest

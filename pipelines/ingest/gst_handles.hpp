@@ -30,7 +30,6 @@ struct GFree {
 using GstElementPtr = std::unique_ptr<GstElement, GstObjectUnref>;
 using GstPadPtr = std::unique_ptr<GstPad, GstObjectUnref>;
 using GstBusPtr = std::unique_ptr<GstBus, GstObjectUnref>;
-using GstClockPtr = std::unique_ptr<GstClock, GstObjectUnref>;
 using GstCapsPtr = std::unique_ptr<GstCaps, GstCapsUnref>;
 using GstSamplePtr = std::unique_ptr<GstSample, GstSampleUnref>;
 using GErrorPtr = std::unique_ptr<GError, GErrorFree>;

@@ -20,7 +20,7 @@
 #include "pipelines/ingest/board_facts.hpp"
 #include "pipelines/ingest/encoder_lines.hpp"
 #include "pipelines/ingest/gst_handles.hpp"
-#include "pipelines/ingest/source.hpp"
+#include "pipelines/ingest/gst_start.hpp"
 
 namespace hd::ingest {
 namespace {

@@ -1,25 +1,72 @@
-// Which reader takes a camera.
-#include "pipelines/ingest/gst_source.hpp"
-#include "pipelines/ingest/lean_source.hpp"
+// The thread of a source, and what is left of it where the resolver of host names hangs.
+#include <condition_variable>
+#include <thread>
+
+#include <pthread.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "pipelines/ingest/lean_reader.hpp"
+#include "pipelines/ingest/source.hpp"
 
 namespace hd::ingest {
-
-Result<Reader> choose_reader(const link::RecorderSettings& settings) {
-    return settings.reader == link::RtspReader::gstreamer ? Reader::gstreamer : Reader::lean;
-}
-
 namespace {
 
-// What cannot be started says so in start(), as every source does.
-class Refused final : public Source {
+class RtspSource final : public Source {
   public:
-    explicit Refused(Error error) : error_(std::move(error)) {}
-    Result<void> start() override { return error_; }
-    Result<void> stop(BootTime) override { return {}; }
-    SourceStats stats() const override { return {}; }
+    RtspSource(const link::RecorderSettings& settings, Clock& clock, Ingress& ingress,
+               std::shared_ptr<EncoderDesk> desk, std::shared_ptr<Dialer> dialer)
+        : clock_(clock),
+          shared_(std::make_shared<Shared>(settings, clock, ingress, std::move(desk),
+                                           std::move(dialer))) {}
+    ~RtspSource() override { stop(clock_.boot() + std::chrono::seconds(2)).ignore(); }
+
+    Result<void> start() override {
+        HD_TRY(shared_->reader.prepare());
+        // What a camera's packets do must not end up in a signal handler.
+        thread_ = std::thread([shared = shared_] {
+            ::pthread_setname_np(::pthread_self(), "rtsp");
+            shared->reader.run();
+            const std::lock_guard lock(shared->mutex);
+            shared->done = true;
+            shared->done_changed.notify_all();
+        });
+        return {};
+    }
+
+    Result<void> stop(BootTime deadline) override {
+        shared_->reader.close();
+        if (!thread_.joinable()) return {};
+        const Micros patience = std::max(Micros(0), deadline - clock_.boot());
+        std::unique_lock lock(shared_->mutex);
+        const bool done =
+            shared_->done_changed.wait_for(lock, patience, [this] { return shared_->done; });
+        lock.unlock();
+        if (done) {
+            thread_.join();
+            return {};
+        }
+        // Only the resolver of host names can hang. The thread keeps its own share of the reader.
+        thread_.detach();
+        return Error{ErrorCode::unavailable, "the reader did not stop before its deadline"};
+    }
+
+    SourceStats stats() const override { return shared_->reader.stats(); }
 
   private:
-    const Error error_;
+    struct Shared {
+        Shared(const link::RecorderSettings& settings, Clock& clock, Ingress& ingress,
+               std::shared_ptr<EncoderDesk> desk, std::shared_ptr<Dialer> dialer)
+            : reader(settings, clock, ingress, std::move(desk), std::move(dialer)) {}
+        LeanReader reader;
+        std::mutex mutex;  // Lock order: alone.
+        std::condition_variable done_changed;
+        bool done = false;  // Guarded by mutex.
+    };
+
+    Clock& clock_;
+    const std::shared_ptr<Shared> shared_;
+    std::thread thread_;
 };
 
 }  // namespace
@@ -28,11 +75,8 @@ std::unique_ptr<Source> make_rtsp_source(const link::RecorderSettings& settings,
                                          Ingress& ingress, std::shared_ptr<EncoderDesk> desk,
                                          std::shared_ptr<Dialer> dialer) {
     desk->begin(settings, clock.boot());
-    const auto reader = choose_reader(settings);
-    if (!reader) return std::make_unique<Refused>(reader.error());
-    if (*reader == Reader::gstreamer)
-        return make_gst_source(settings, clock, ingress, std::move(desk));
-    return make_lean_source(settings, clock, ingress, std::move(desk), std::move(dialer));
+    return std::make_unique<RtspSource>(settings, clock, ingress, std::move(desk),
+                                        std::move(dialer));
 }
 
 }  // namespace hd::ingest

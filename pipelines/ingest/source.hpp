@@ -37,30 +37,21 @@ class Source {
     virtual ~Source() = default;
 
     // Begins to connect and returns; everything else arrives through the ingress. Fails with
-    // `invalid` (settings) or `unavailable` (an element is not installed). Once only.
+    // `invalid` (settings). Once only.
     virtual Result<void> start() = 0;
 
     // Ends the session and waits until `deadline` for its threads. Nothing enters the ingress after
-    // it returned. `unavailable`: a driver or the network layer hangs; its threads and memory are
-    // left behind, so the process has to end soon.
+    // it returned. `unavailable`: a driver or the resolver of host names hangs; its thread and
+    // memory are left behind, so the process has to end soon.
     virtual Result<void> stop(BootTime deadline) = 0;
 
     // On the thread that calls start() and stop().
     virtual SourceStats stats() const = 0;
 };
 
-// Called by whoever needs GStreamer, the first time that it is needed: a recorder whose camera the
-// lean reader takes never loads a plugin. Later calls do nothing. Quiet: GStreamer's own log, which
-// may print URLs, is turned off.
-Result<void> init_gstreamer();
-
-// Which reader these settings lead to.
-enum class Reader : std::uint8_t { lean, gstreamer };
-Result<Reader> choose_reader(const link::RecorderSettings& settings);
-
 // `clock` and `ingress` must outlive the source; `desk` goes from one session to the next. If it
 // says that the hub has to encode, or the camera sends JPEG, the video is decoded and encoded
-// again. With a `dialer` all connections come from there (but not GStreamer's).
+// again. With a `dialer` all connections come from there.
 std::unique_ptr<Source> make_rtsp_source(const link::RecorderSettings& settings, Clock& clock,
                                          Ingress& ingress, std::shared_ptr<EncoderDesk> desk,
                                          std::shared_ptr<Dialer> dialer = nullptr);

@@ -5,9 +5,9 @@
 namespace hd::link {
 namespace {
 
-// docs/formats/link.md. Raised when a field is added or changes its meaning: recorder and daemon
+// docs/formats/link.md. Raised when a field comes, goes or changes its meaning: recorder and daemon
 // of one release speak one version, and an orphan of another release is ended (Hello.version).
-constexpr std::uint16_t kSettingsVersion = 4;
+constexpr std::uint16_t kSettingsVersion = 5;
 constexpr std::size_t kMaxSetting = 4096;
 // Owner, paper, household and some spares; each costs about 100 bytes a piece on disk.
 constexpr std::size_t kMaxRecipients = 32;
@@ -35,7 +35,6 @@ void put_effective(ByteWriter& out, const RecorderSettings& s) {
     out.short_string(s.password);
     out.short_string(s.tls);
     out.u8(static_cast<std::uint8_t>(s.transport));
-    out.u8(static_cast<std::uint8_t>(s.reader));
     out.u8(static_cast<std::uint8_t>(s.encode));
     out.u8(static_cast<std::uint8_t>(s.audio));
     out.u8(s.activity ? 1 : 0);
@@ -118,17 +117,13 @@ Result<RecorderSettings> decode_settings(ByteView bytes) {
     s.user = in.short_string();
     s.password = in.short_string();
     s.tls = in.short_string();
-    const std::uint8_t transport = in.u8(), reader = in.u8(), encode = in.u8(), audio = in.u8();
-    const std::uint8_t activity = in.u8();
+    const std::uint8_t transport = in.u8(), encode = in.u8(), audio = in.u8(), activity = in.u8();
     if (transport > static_cast<std::uint8_t>(RtspTransport::udp))
         return bad("transport", "is unknown");
-    if (reader > static_cast<std::uint8_t>(RtspReader::gstreamer))
-        return bad("rtsp_reader", "is unknown");
     if (encode > static_cast<std::uint8_t>(EncodeMode::hub)) return bad("encode", "is unknown");
     if (audio > static_cast<std::uint8_t>(AudioMode::off)) return bad("audio", "is unknown");
     if (activity > 1) return bad("activity", "is unknown");
     s.transport = static_cast<RtspTransport>(transport);
-    s.reader = static_cast<RtspReader>(reader);
     s.encode = static_cast<EncodeMode>(encode);
     s.audio = static_cast<AudioMode>(audio);
     s.activity = activity == 1;

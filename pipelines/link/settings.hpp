@@ -17,9 +17,6 @@ enum class EncodeMode : std::uint8_t { automatic = 0, camera = 1, hub = 2 };
 // keep: AAC and Opus as sent, G.711 as AAC; the rest is left out, and said.
 enum class AudioMode : std::uint8_t { keep = 0, off = 1 };
 enum class RtspTransport : std::uint8_t { tcp = 0, udp = 1 };
-// Who speaks with the camera: the lean reader (automatic, lean), or GStreamer's, which takes no
-// sound and connects by itself.
-enum class RtspReader : std::uint8_t { automatic = 0, lean = 1, gstreamer = 2 };
 
 constexpr std::string_view kTlsVerify = "verify", kTlsAny = "insecure", kTlsPin = "sha256:";
 // One of the three.
@@ -35,7 +32,6 @@ struct RecorderSettings {
     // hexadecimal digits, the SHA-256 of the certificate that is taken without any authority.
     std::string tls = std::string(kTlsVerify);
     RtspTransport transport = RtspTransport::tcp;
-    RtspReader reader = RtspReader::automatic;
     EncodeMode encode = EncodeMode::automatic;
     AudioMode audio = AudioMode::keep;
     bool activity = false;    // key frames are decoded and scored, for the owner

@@ -9,16 +9,16 @@
 
 #include "index/base/files.hpp"
 #include "index/base/log.hpp"
+#include "pipelines/ingest/gst_start.hpp"
 #include "pipelines/ingest/rtsp_url.hpp"
-#include "pipelines/ingest/source.hpp"
 #include "pipelines/ingest/tls_stream.hpp"
 
 namespace hd::record {
 namespace {
 
 // Heap and stacks; the system maps stacks of 8 MiB, and an encoder has a thread for each core.
-// Measured on 2 cores (VmData): 47 MiB with the lean reader, 100 MiB with GStreamer, 252 MiB with
-// x264 at 1080p; four times that for 8 cores and 4K.
+// Measured on 2 cores (VmData): 47 MiB without GStreamer, 252 MiB with x264
+// at 1080p; four times that for 8 cores and 4K.
 constexpr std::uint64_t kMemoryKept = 256ull << 20;
 constexpr std::uint64_t kMemoryEncoding = 1024ull << 20;
 
@@ -117,9 +117,8 @@ std::vector<std::string> resolver_files() {
 }
 
 std::optional<ingest::DialTarget> dial_target(const link::RecorderSettings& settings) {
-    const auto reader = ingest::choose_reader(settings);
     const auto url = ingest::parse_rtsp_url(settings.url);
-    if (!reader || *reader != ingest::Reader::lean || !url) return std::nullopt;
+    if (!url) return std::nullopt;
     return ingest::DialTarget{url->host, url->port, settings.transport == link::RtspTransport::udp};
 }
 
@@ -182,14 +181,9 @@ bool needs_new_process(const link::RecorderSettings& before, const link::Recorde
         return a.files.change == b.files.change && a.ports.connect == b.ports.connect &&
                a.calls.udp == b.calls.udp && a.calls.devices == b.calls.devices;
     };
-    const auto reader = [](const link::RecorderSettings& s) {
-        const auto chosen = ingest::choose_reader(s);
-        return chosen.ok() ? *chosen : ingest::Reader::lean;
-    };
-    // GStreamer scans its plugins, if it has to, by starting a program; certificates are read
-    // before the walls stand.
-    return speaks_tls(before) != speaks_tls(after) || reader(before) != reader(after) ||
-           dial_target(before) != dial_target(after) || !same(rights_of(before), rights_of(after));
+    // Certificates are read before the walls stand.
+    return speaks_tls(before) != speaks_tls(after) || dial_target(before) != dial_target(after) ||
+           !same(rights_of(before), rights_of(after));
 }
 
 std::optional<FolderIdentity> folder_identity(const link::RecorderSettings& settings) {
@@ -222,18 +216,15 @@ Result<std::vector<Wall>> confine(const link::RecorderSettings& settings, Dialer
     // A camera that turns out to need the encoder finds GStreamer's plugins listed: the list is
     // made now if there is none yet. Most cameras never need it, and it would cost each recorder
     // memory.
-    const auto reader = ingest::choose_reader(settings);
-    const bool gstreamer = settings.encode == link::EncodeMode::hub ||
-                           (reader.ok() && *reader == ingest::Reader::gstreamer);
-    if (gstreamer || (encodes && !has_registry(fs)))
+    if (settings.encode == link::EncodeMode::hub || (encodes && !has_registry(fs)))
         if (auto ready = ingest::init_gstreamer(); !ready)
             log::warn("gstreamer.not_ready", "error=\"{}\"", ready.error().what);
     ::setenv("GST_REGISTRY_UPDATE", "no", 1);
     ::setenv("GST_REGISTRY_FORK", "no", 1);
 
     std::vector<Wall> walls;
-    walls.push_back(limit_memory(settings.buffer_bytes * 2 +
-                                 (encodes || gstreamer ? kMemoryEncoding : kMemoryKept)));
+    walls.push_back(
+        limit_memory(settings.buffer_bytes * 2 + (encodes ? kMemoryEncoding : kMemoryKept)));
     walls.push_back({"cpu_limit", WallState::partial,
                      "the scheduler shares fairly, a recorder that hangs is ended after 30 s; a "
                      "hard limit is the unit's (CPUQuota)"});
@@ -253,8 +244,8 @@ Result<std::vector<Wall>> confine(const link::RecorderSettings& settings, Dialer
         judge_network(land.ports, walls, calls, empty);
     } else {
         walls.push_back({"hosts", WallState::missing,
-                         "it connects by itself (GStreamer), and Landlock knows "
-                         "ports, not hosts: set IPAddressAllow in the unit"});
+                         "it has no dialer and connects by itself, and Landlock knows ports, not "
+                         "hosts: set IPAddressAllow in the unit"});
     }
     walls.insert(walls.end(), {land.files, land.ports, land.signals, calls});
     return walls;

@@ -24,11 +24,10 @@ struct Rights {
     SyscallRights calls;
     bool host_by_name = false;  // the resolver needs UDP and TCP to port 53
 };
-// dialled: its connections come from a dialer, and it never needs GStreamer.
+// dialled: its connections come from a dialer. own: there is none.
 enum class Network { own, dialled };
 Rights rights_of(const link::RecorderSettings& settings, Network network = Network::own);
-// Where a dialer would connect. Nothing: these settings need a reader that connects by itself, or
-// name no host.
+// Where a dialer would connect. Nothing: these settings name no host.
 std::optional<ingest::DialTarget> dial_target(const link::RecorderSettings& settings);
 
 // What the resolver of host names and what it loads may read.
@@ -52,8 +51,8 @@ std::vector<Wall> leave_privileges();
 // Makes the camera's folder and journal file, loads what is loaded by starting programs, then
 // shuts the rest. One thread only, before the first byte of a camera. Fails if the folder or file
 // cannot be made (nothing is given up then); walls that cannot be built are only reported.
-// The dialer is aimed at the camera, or dismissed if these settings need a reader that connects by
-// itself.
+// The dialer is aimed at the camera; one that is slow, gone, or has no host to connect to is
+// dismissed, and the recorder connects by itself.
 Result<std::vector<Wall>> confine(const link::RecorderSettings& settings, DialerProcess& dialer);
 
 }  // namespace hd::record

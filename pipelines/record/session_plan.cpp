@@ -23,10 +23,10 @@ SessionPlan plan_of(const link::RecorderSettings& s) {
 
 bool needs_reconnect(const link::RecorderSettings& a, const link::RecorderSettings& b) {
     return a.url != b.url || a.user != b.user || a.password != b.password || a.tls != b.tls ||
-           a.transport != b.transport || a.reader != b.reader || a.encode != b.encode ||
-           a.audio != b.audio || a.jitter_latency != b.jitter_latency ||
-           a.max_width != b.max_width || a.max_height != b.max_height ||
-           a.max_frames_per_s != b.max_frames_per_s || a.max_kbit_per_s != b.max_kbit_per_s;
+           a.transport != b.transport || a.encode != b.encode || a.audio != b.audio ||
+           a.jitter_latency != b.jitter_latency || a.max_width != b.max_width ||
+           a.max_height != b.max_height || a.max_frames_per_s != b.max_frames_per_s ||
+           a.max_kbit_per_s != b.max_kbit_per_s;
 }
 
 BootTime retry_at(const LostSession& lost) {

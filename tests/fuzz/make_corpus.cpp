@@ -116,6 +116,12 @@ void notices(const std::string& folder) {
                                                 .element = "x264enc",
                                                 .failed = {"v4l2h264enc", "vah264enc"}});
     write("encoder-grant", link::EncoderGrant{{"v4l2h264enc", "x264enc"}, "one of two"});
+    link::RecorderSettings settings;
+    settings.url = "rtsp://10.0.0.7/s";
+    settings.user = "hub";
+    settings.data_folder = "/d";
+    settings.recipients.resize(2);
+    write("settings", link::NewSettings{settings});
     write("sync-ask", link::SyncAsk{7, 0x801});
     write("sync-answer", link::SyncAnswer{7, true});
     write("progress", link::Progress{.frames = 100, .bytes = 10'000, .damaged_frames = 2});

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 """Suite `cameras`: every footage file and every transcript of a real camera (HALFDOOR_FOOTAGE, or ../shared/footage)
-through a real hub, by both readers. Prints a table. Minutes, not seconds."""
+through a real hub. Prints a table. Minutes, not seconds."""
 import os
 import pathlib
 import re
@@ -53,22 +53,21 @@ def annexb(file):
 
 @unittest.skipUnless(all((FOOTAGE / f).exists() for f in FILES), f"no footage in {FOOTAGE} (set HALFDOOR_FOOTAGE)")
 class Footage(unittest.TestCase):
-    def record(self, reader):
+    def test_footage(self):
         folder, programs = hub_case.temp_folder(self), hubkit.Programs()
         replay = hubkit.Replay(programs, folder, files=[FOOTAGE / f for f in FILES])
         self.addCleanup(replay.stop)
         cameras = {c["name"]: c["url"] for c in replay.cameras}
-        print(f"\nfootage, {SECONDS} s each, rtsp_reader = \"{reader}\"")
-        with camera_hub.CameraHub(programs, folder / reader, cameras, frames=1, seconds=60, clip_seconds=8,
-                                  extra_config=f'rtsp_reader = "{reader}"\n') as run:
+        print(f"\nfootage, {SECONDS} s each")
+        with camera_hub.CameraHub(programs, folder / "hub", cameras, frames=1, seconds=60, clip_seconds=8) as run:
             time.sleep(SECONDS)
             outcomes = {s["name"]: camera_hub.Outcome(s) for s in run.hub.status()["cameras"]}
             run.hub.stop()
             for name, outcome in sorted(outcomes.items()):
-                with self.subTest(reader=reader, file=name):
-                    self.judge(reader, run.hub, programs, folder / f"{reader}-{name}", outcome)
+                with self.subTest(file=name):
+                    self.judge(run.hub, programs, folder / name, outcome)
 
-    def judge(self, reader, hub, programs, target, outcome):
+    def judge(self, hub, programs, target, outcome):
         self.assertTrue(outcome.recorded, outcome.words())
         target.mkdir()
         files = []
@@ -87,31 +86,23 @@ class Footage(unittest.TestCase):
         if SIGNED.startswith(outcome.name):
             self.assertEqual(signed_units(b"".join(map(annexb, files))), signed_units((FOOTAGE / SIGNED).read_bytes()))
         sound = next(words for file, words in FILES.items() if file.startswith(outcome.name))
-        if reader == "lean":  # Only it takes sound.
-            self.assertEqual(outcome.audio, sound or "the camera offers none")
-
-    def test_footage_through_the_lean_reader(self):
-        self.record("lean")
-
-    def test_footage_through_gstreamer(self):
-        self.record("gstreamer")
+        self.assertEqual(outcome.audio, sound or "the camera offers none")
 
 
 class Clocks(unittest.TestCase):
     """The camera's clock is a fact to record: a jump of it, or no clock at all, moves no frame."""
 
-    def watch(self, reader):
+    def test_a_camera_clock_moves_no_frame(self):
         folder, programs = hub_case.temp_folder(self), hubkit.Programs()
         replay = hubkit.Replay(programs, folder, generate="h264:160x120@15:gop=15", options=[
             "--cameras", "3", "--fault", "1,ntpjump,12,3600", "--fault", "2,nosr,0"])
         self.addCleanup(replay.stop)
         cameras = {c["name"]: c["url"] for c in replay.cameras}
-        with camera_hub.CameraHub(programs, folder / reader, cameras, frames=1, seconds=60, clip_seconds=60,
-                                  extra_config=f'rtsp_reader = "{reader}"\n') as run:
+        with camera_hub.CameraHub(programs, folder / "hub", cameras, frames=1, seconds=60, clip_seconds=60) as run:
             time.sleep(35)
             status = {s["name"]: s for s in run.hub.status()["cameras"]}
         jumped, silent, plain = (status[name] for name in cameras)
-        print(f"\nclocks, rtsp_reader = \"{reader}\": offsets in ms "
+        print(f"\nclocks: offsets in ms "
               f"{[s.get('camera_clock_offset_ms') for s in (jumped, silent, plain)]}")
         self.assertAlmostEqual(jumped["camera_clock_offset_ms"], 3_600_000, delta=1000)
         self.assertNotIn("camera_clock_offset_ms", silent)
@@ -120,12 +111,6 @@ class Clocks(unittest.TestCase):
             self.assertEqual((camera["reconnects"], camera["dropped_frames"]), (0, 0))
             self.assertGreater(camera["frames"], 30 * 15)
             self.assertEqual(camera["clips"], 0)  # nothing was cut: the first clip is still open
-
-    def test_camera_clock_to_the_lean_reader(self):
-        self.watch("lean")
-
-    def test_camera_clock_to_gstreamer(self):
-        self.watch("gstreamer")
 
 
 def transcripts():
@@ -154,7 +139,7 @@ def camera_of(name, text):
 class Transcripts(unittest.TestCase):
     BATCH = 15
 
-    def serve(self, reader, transport="tcp"):
+    def serve(self, transport):
         texts = transcripts()
         self.assertEqual(len(texts), 43)
         if transport == "udp":
@@ -165,39 +150,33 @@ class Transcripts(unittest.TestCase):
         cameras = {names[n]: camera_of(n, t) for n, t in texts.items()}
         server = OddCameras(cameras)
         self.addCleanup(server.close)
-        print(f"\ntranscripts, rtsp_reader = \"{reader}\", transport = \"{transport}\"")
+        print(f"\ntranscripts, transport = \"{transport}\"")
         todo, recorded = sorted(cameras), 0
         for i in range(0, len(todo), self.BATCH):
             batch = todo[i:i + self.BATCH]
             keys = {n: {"user": '"hub"', "password": '"pw"'} for n in batch if cameras[n].auth}
-            with camera_hub.CameraHub(programs, folder / f"{reader}{i}", {n: server.url(n) for n in batch}, keys=keys,
-                                      extra_config=f'rtsp_reader = "{reader}"\ntransport = "{transport}"\n',
-                                      seconds=60) as run:
+            with camera_hub.CameraHub(programs, folder / f"{i}", {n: server.url(n) for n in batch}, keys=keys,
+                                      extra_config=f'transport = "{transport}"\n', seconds=60) as run:
                 outcomes = run.outcomes
             for name, outcome in sorted(outcomes.items()):
                 print(outcome.row(), flush=True)
                 recorded += outcome.recorded
-                with self.subTest(reader=reader, transcript=name):
+                with self.subTest(transcript=name):
                     if name.replace("-", "_") in UDP_ONLY and transport == "tcp":
                         self.assertFalse(outcome.recorded)
-                        self.assertNotEqual(outcome.detail, "")
-                        if reader == "lean":
-                            self.assertEqual((outcome.state, outcome.detail),
-                                             ("refused", "camera does not offer this transport (it wants UDP): "
-                                                         'set transport = "udp"'))
+                        self.assertEqual((outcome.state, outcome.detail),
+                                         ("refused", "camera does not offer this transport (it wants UDP): "
+                                                     'set transport = "udp"'))
                     else:
                         self.assertTrue(outcome.recorded, outcome.words())
                         self.assertEqual(cameras[name].asked[-1], "TEARDOWN")
         self.assertEqual(recorded, 3 if transport == "udp" else 43 - len(UDP_ONLY))
 
-    def test_transcripts_to_the_lean_reader(self):
-        self.serve("lean")
+    def test_transcripts_over_tcp(self):
+        self.serve("tcp")
 
-    def test_transcripts_over_udp_to_the_lean_reader(self):
-        self.serve("lean", "udp")
-
-    def test_transcripts_to_gstreamer(self):
-        self.serve("gstreamer")
+    def test_transcripts_over_udp(self):
+        self.serve("udp")
 
 
 if __name__ == "__main__":

@@ -249,13 +249,13 @@ class Dialing(TakenOver):
         text = self.hub.config.read_text(encoding="utf-8")
         begin = text.index(f'id = "{self.bad}"')
         head, key, rest = text[:begin], 'encode = "camera"\n', text[begin:]
-        rest = re.sub(rf"{key}(transport|rtsp_reader) = .*\n", key, rest)
         self.hub.config.write_text(head + rest.replace(key, f"{key}{line}\n", 1), encoding="utf-8")
         os.kill(self.hub.daemon.pid, signal.SIGHUP)
 
-    def test_3_a_recorder_that_connects_by_itself_says_so(self):
-        self.configure('rtsp_reader = "gstreamer"')
+    def test_3_a_recorder_without_a_dialer_connects_by_itself_and_says_so(self):
+        self.take_over("alone")
         hubkit.wait_until(lambda: self.walls()["recorder.hosts"]["state"] == "missing", 20, "the other level")
+        self.release()
         self.assertIn("connects by itself", self.walls()["recorder.hosts"]["detail"])
         self.hub.wait_recording(20)
         self.assertEqual(len(self.dialers().keys() & set(self.hub.recorder_pids().values())), 1)

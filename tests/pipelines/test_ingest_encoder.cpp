@@ -3,6 +3,7 @@
 #include "pipelines/ingest/board_facts.hpp"
 #include "pipelines/ingest/encoder_lines.hpp"
 #include "pipelines/ingest/encoder_watch.hpp"
+#include "pipelines/ingest/gst_start.hpp"
 #include "pipelines/ingest/probe.hpp"
 #include "pipelines/ingest/source.hpp"
 #include "pipelines/ingest/stream_guard.hpp"

@@ -7,6 +7,7 @@
 
 #include "index/base/clock.hpp"
 #include "pipelines/ingest/encode_feed.hpp"
+#include "pipelines/ingest/gst_start.hpp"
 #include "pipelines/ingest/source.hpp"
 #include "pipelines/ingest/stream_guard.hpp"
 #include "tests/support/fake_clock.hpp"

@@ -186,7 +186,7 @@ TEST_SUITE("pipelines/ingest/sdp") {
             CHECK(sets.facts()->width <= 2880);
             CHECK(sets.facts()->height >= 120);
             CHECK(rfc6381_codec(codec, *sets.codec_config()).ok());
-            // Both readers see the same parameter sets, one loose, one inside the configuration.
+            // The same parameter sets, loose and inside the configuration.
             CHECK(reorder_depth(codec, *sets.codec_config()) == sets.facts()->reorder);
             if (codec == Codec::h265) CHECK(sets.facts()->reorder.has_value());
             ++described;

@@ -20,12 +20,8 @@ using namespace std::chrono_literals;
 // Only something that is broken takes so long, on whatever machine.
 constexpr Micros kPatience = 60s;
 
-// Every case runs with both readers.
-link::RtspReader g_reader = link::RtspReader::automatic;
-
 link::RecorderSettings settings_for(std::string url) {
     link::RecorderSettings s;
-    s.reader = g_reader;
     s.url = std::move(url);
     s.first_frame_timeout = kPatience;
     return s;
@@ -117,15 +113,8 @@ void check_complete(const Session& s) {
 
 }  // namespace
 
-// A case is run once for each.
-#define FOR_BOTH_READERS()                                           \
-    SUBCASE("lean reader") { g_reader = link::RtspReader::lean; }    \
-    SUBCASE("GStreamer") { g_reader = link::RtspReader::gstreamer; } \
-    CAPTURE(static_cast<int>(g_reader))
-
 TEST_SUITE("pipelines/ingest/rtsp_source") {
     TEST_CASE("every frame of an H.264 camera arrives once, in BOOTTIME") {
-        FOR_BOTH_READERS();
         const test::ReplayChild camera(
             {"--counter", "--generate", "h264:320x240@50:gop=25:seconds=2"});
         const Session s = receive(settings_for(camera.url("h264-240p")), 130);
@@ -141,7 +130,6 @@ TEST_SUITE("pipelines/ingest/rtsp_source") {
     }
 
     TEST_CASE("every frame of an H.265 camera with B-frames and a password arrives once") {
-        FOR_BOTH_READERS();
         setenv("HALFDOOR_REPLAY_PASSWORD", "s3cret-of-the-test", 1);
         const test::ReplayChild camera({"--counter", "--user", "cam", "--generate",
                                         "h265:320x240@50:gop=25:seconds=2:bframes=2"});
@@ -166,7 +154,6 @@ TEST_SUITE("pipelines/ingest/rtsp_source") {
     }
 
     TEST_CASE("H.264 B-frames keep their display times") {
-        FOR_BOTH_READERS();
         const test::ReplayChild camera(
             {"--counter", "--generate", "h264:320x240@50:gop=25:seconds=2:bframes=2"});
         const Session s = receive(settings_for(camera.url("h264-240p")), 80);
@@ -184,7 +171,6 @@ TEST_SUITE("pipelines/ingest/rtsp_source") {
     }
 
     TEST_CASE("a stream that does not exist is refused, a closed port is unreachable") {
-        FOR_BOTH_READERS();
         const test::ReplayChild camera({"--generate", "h264:64x64@5:seconds=1"});
         const Session missing = receive(settings_for(camera.url("nothing-here")), 1);
         REQUIRE(missing.lost.has_value());
@@ -206,7 +192,6 @@ TEST_SUITE("pipelines/ingest/rtsp_source") {
     }
 
     TEST_CASE("a camera that hangs up or resets has closed") {
-        FOR_BOTH_READERS();
         for (const char* kind : {"close", "reset"}) {
             const test::ReplayChild camera(
                 {"--counter", "--commands", "--generate", "h264:64x64@25:gop=5:seconds=1"});
@@ -220,7 +205,6 @@ TEST_SUITE("pipelines/ingest/rtsp_source") {
     }
 
     TEST_CASE("a frozen camera gives no event, and the session can still be stopped") {
-        FOR_BOTH_READERS();
         const test::ReplayChild camera({"--generate", "h264:64x64@25:gop=5:seconds=1"});
         Ingress ingress({});
         const auto source = make_rtsp_source(settings_for(camera.url("h264-64p")), system_clock(),
@@ -237,7 +221,6 @@ TEST_SUITE("pipelines/ingest/rtsp_source") {
     }
 
     TEST_CASE("basic authentication works on the wire, and a wrong password is refused") {
-        FOR_BOTH_READERS();
         setenv("HALFDOOR_REPLAY_PASSWORD", "s3cret-of-the-test", 1);
         const test::ReplayChild camera({"--counter", "--user", "cam", "--auth", "basic",
                                         "--generate", "h264:64x64@25:gop=5:seconds=1"});
@@ -252,7 +235,6 @@ TEST_SUITE("pipelines/ingest/rtsp_source") {
     }
 
     TEST_CASE("settings that cannot work are refused before anything is sent") {
-        FOR_BOTH_READERS();
         Ingress ingress({});
         for (const char* url : {"http://127.0.0.1/x", "", "rtsp://user:pw@127.0.0.1/x"}) {
             const auto source = make_rtsp_source(settings_for(url), system_clock(), ingress,

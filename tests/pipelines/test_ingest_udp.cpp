@@ -10,8 +10,8 @@
 #include <sys/socket.h>
 
 #include "pipelines/ingest/datagrams.hpp"
-#include "pipelines/ingest/lean_source.hpp"
 #include "pipelines/ingest/reorder_buffer.hpp"
+#include "pipelines/ingest/source.hpp"
 #include "tests/support/fake_clock.hpp"
 
 namespace hd::ingest {
@@ -157,7 +157,7 @@ TEST_SUITE("pipelines/ingest/udp") {
         settings.transport = link::RtspTransport::udp;
         Ingress ingress({});
         const auto source =
-            make_lean_source(settings, clock, ingress, std::make_shared<EncoderDesk>(), nullptr);
+            make_rtsp_source(settings, clock, ingress, std::make_shared<EncoderDesk>(), nullptr);
         REQUIRE(source->start());
         std::optional<Lost> lost;
         for (int i = 0; i < 200 && !lost; ++i)
@@ -176,7 +176,7 @@ TEST_SUITE("pipelines/ingest/udp") {
         settings.url = "rtsps://127.0.0.1/s";
         settings.transport = link::RtspTransport::udp;
         Ingress ingress({});
-        const auto source = make_lean_source(settings, system_clock(), ingress,
+        const auto source = make_rtsp_source(settings, system_clock(), ingress,
                                              std::make_shared<EncoderDesk>(), nullptr);
         const auto started = source->start();
         REQUIRE_FALSE(started);

@@ -26,7 +26,6 @@ RecorderSettings some_settings() {
     s.password = "correct horse";
     s.tls = "sha256:" + std::string(64, 'a');
     s.transport = RtspTransport::udp;
-    s.reader = RtspReader::gstreamer;
     s.encode = EncodeMode::hub;
     s.audio = AudioMode::off;
     s.activity = true;
@@ -221,7 +220,6 @@ TEST_CASE("the settings hash changes with everything a recorder acts on, and not
         [](auto& x) { x.password += "x"; },
         [](auto& x) { x.tls = kTlsAny; },
         [](auto& x) { x.transport = RtspTransport::tcp; },
-        [](auto& x) { x.reader = RtspReader::lean; },
         [](auto& x) { x.encode = EncodeMode::camera; },
         [](auto& x) { x.clip_target += Micros(1); },
         [](auto& x) { x.clip_max -= Micros(1); },

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cerrno>
+#include <csignal>
 #include <cstdio>
 #include <functional>
 #include <string>
@@ -12,6 +13,7 @@
 #include <unistd.h>
 
 #include "pipelines/record/confinement.hpp"
+#include "tests/support/temp_folder.hpp"
 
 using namespace hd;
 using namespace hd::record;
@@ -87,7 +89,7 @@ TEST_CASE("a recorder with a dialer keeps no port and no datagrams, whether it e
     }
 }
 
-TEST_CASE("a dialer is for what the lean reader takes") {
+TEST_CASE("a dialer is aimed at the host and port of the settings") {
     const ingest::DialTarget door{"door.lan", "8554"};
     CHECK(dial_target(camera_at("rtsp://door.lan:8554/main")) == door);
     CHECK(dial_target(camera_at("rtsp://[fe80::1]/main")) == ingest::DialTarget{"fe80::1", "554"});
@@ -141,6 +143,28 @@ TEST_CASE("an empty network has no way out, and a system that allows none is tol
         CHECK(refused == 0);
 }
 
+TEST_CASE("a recorder whose dialer died before it was aimed connects by itself, and says so") {
+    const test::TempFolder folder;
+    link::RecorderSettings settings = camera_at("rtsp://127.0.0.1:9/main");
+    settings.data_folder = folder.path();
+    settings.encode = link::EncodeMode::camera;
+    CHECK(in_child([&] {
+              DialerProcess dialer = start_dialer(system_clock());
+              siginfo_t ended{};
+              if (!dialer.dialer || ::kill(dialer.pid, SIGKILL) != 0 ||
+                  ::waitid(P_PID, static_cast<id_t>(dialer.pid), &ended, WEXITED | WNOWAIT) != 0)
+                  return 1;
+              const auto walls = confine(settings, dialer);
+              if (!walls || dialer.dialer) return 2;
+              const auto hosts = std::find_if(walls->begin(), walls->end(),
+                                              [](const Wall& w) { return w.name == "hosts"; });
+              if (hosts == walls->end() || hosts->state != WallState::missing) return 3;
+              if (hosts->detail.find("connects by itself") == std::string::npos) return 4;
+              // It still has a way to its camera: refused, as nobody listens there, is one.
+              return has_no_way_out() ? 5 : 0;
+          }) == 0);
+}
+
 TEST_CASE("settings that need other rights need another process, other settings do not") {
     const link::RecorderSettings before = camera_at("rtsp://192.168.1.7/main");
     const auto changed = [&](auto change) {
@@ -157,7 +181,6 @@ TEST_CASE("settings that need other rights need another process, other settings 
     CHECK(changed([](auto& s) { s.url = "rtsp://door.lan/main"; }));
     CHECK(changed([](auto& s) { s.transport = link::RtspTransport::udp; }));
     CHECK(changed([](auto& s) { s.encode = link::EncodeMode::camera; }));
-    CHECK(changed([](auto& s) { s.reader = link::RtspReader::gstreamer; }));
     CHECK(changed([](auto& s) { s.data_folder = "/other"; }));
 }
 

@@ -1,14 +1,13 @@
 #!/usr/bin/python3
 """What recording costs: halfdoor-recorder against ffmpeg and against rtspsrc ! fakesink, one run.
 
-usage: tools/bench/run recording [--cameras 8] [--seconds 60] [--build build] [--both-readers]
+usage: tools/bench/run recording [--cameras 8] [--seconds 60] [--build build]
 
 One replay process serves N cameras (1280x720@25 H.264, about 2 Mbit/s, GOP 50, TCP). Against the same
 cameras, at the same time and for the same span, run: a hub with N recorders (sealed, hashed, synced, indexed), N ffmpeg
 (-rtsp_transport tcp -c copy -f segment), N gst-launch rtspsrc ! fakesink. CPU is utime + stime of each process over the span,
-after a warm-up; memory is PSS at the end; the daemon's own CPU is listed apart. --both-readers adds a second hub whose
-recorders use rtsp_reader = "gstreamer", in the same run. Where there is `perf`, thirty more seconds say where the recorders' time
-goes; sealing and hashing are libsodium and libcrypto.
+after a warm-up; memory is PSS at the end; the daemon's own CPU is listed apart. Where there is `perf`,
+thirty more seconds say where the recorders' time goes; sealing and hashing are libsodium and libcrypto.
 """
 import argparse
 import json
@@ -103,26 +102,18 @@ def measure(options, folder):
     replay = hubkit.Replay(programs, folder, generate="h264:1280x720@25:kbit=2000:gop=50", options=["--cameras", options.cameras])
     urls = [c["url"] for c in replay.cameras]
     hub = hubkit.prepared_hub(programs, folder / "hub", {f"cam{i}": u for i, u in enumerate(urls)}, clip_seconds=60)
-    hubs = [hub]
-    if options.both_readers:
-        hubs.append(hubkit.prepared_hub(programs, folder / "hub-gst", {f"cam{i}": u for i, u in enumerate(urls)}, clip_seconds=60,
-                                        extra_config='rtsp_reader = "gstreamer"\n'))
     ffmpeg, floor = [], []
     try:
-        for one in hubs:
-            one.start(wait_recording=False)
-            hubkit.wait_until(lambda hub=one: (hub.data / "run" / "owner.sock").exists(), 20, "owner's socket of halfdoord")
-            hubkit.apply_policy(one)
-        for one in hubs:
-            one.wait_recording()
+        hub.start(wait_recording=False)
+        hubkit.wait_until(lambda: (hub.data / "run" / "owner.sock").exists(), 20, "owner's socket of halfdoord")
+        hubkit.apply_policy(hub)
+        hub.wait_recording()
         ffmpeg, floor = start_peers(urls, folder)
         time.sleep(options.warmup)
         recorders = list(hub.recorder_pids().values())
         groups = [Group("halfdoor-recorder", recorders, hub.dialer_pids().values()),
                   Group("ffmpeg -c copy -f segment", [p.pid for p in ffmpeg]),
                   Group("rtspsrc ! fakesink", [p.pid for p in floor]), Group("halfdoord (all cameras)", [hub.daemon.pid])]
-        if options.both_readers:
-            groups.append(Group("halfdoor-recorder, GStreamer", list(hubs[1].recorder_pids().values())))
         device = device_of(hub.data)
         flushes = disk_flushes(device) if device else None
         for group in groups:
@@ -138,16 +129,15 @@ def measure(options, folder):
         flushes = (disk_flushes(device) - flushes) / seconds if flushes is not None else None
         return groups, ages, flushes, where_time_goes(recorders, folder)
     finally:
-        for one in hubs:
-            if one.daemon:
-                one.stop()
+        if hub.daemon:
+            hub.stop()
         for process in [*ffmpeg, *floor]:
             process.kill()
         replay.stop()
 
 
 def report(options, groups, ages, flushes, shares):
-    ours, ffmpeg, floor, daemon, *gst = groups
+    ours, ffmpeg, floor, daemon = groups
     print(f"{options.cameras} cameras, 1280x720@25 H.264 2 Mbit/s over TCP, {options.seconds} s, per camera:")
     print(f"{'process':32} {'CPU % of a core':>16} {'PSS MB':>8}")
     for group in groups:
@@ -159,9 +149,6 @@ def report(options, groups, ages, flushes, shares):
               "pss_mb": round(ours.pss, 1), "daemon_pss_mb": round(daemon.pss, 1), "ffmpeg_pss_mb": round(ffmpeg.pss, 1),
               "durable_age_ms_max": max(ages, default=None),
               "device_flushes_per_s_all_processes": None if flushes is None else round(flushes, 2)}
-    if gst:
-        result |= {"gst_reader_cpu_percent": round(gst[0].cpu, 3), "gst_reader_pss_mb": round(gst[0].pss, 1),
-                   "gst_reader_ratio_ffmpeg": round(gst[0].cpu / ffmpeg.cpu, 2)}
     rows = [("CPU / ffmpeg", result["ratio_ffmpeg"], "<= 1.9"), ("CPU / rtspsrc", result["ratio_rtspsrc"], "<= 1.5"),
             ("PSS MB", result["pss_mb"], "<= 16"), ("newest durable frame ms", result["durable_age_ms_max"], "<= 1500")]
     if shares:
@@ -179,7 +166,6 @@ def main():
     parser.add_argument("--seconds", type=int, default=60)
     parser.add_argument("--warmup", type=int, default=10)
     parser.add_argument("--build", default=None)
-    parser.add_argument("--both-readers", action="store_true")
     options = parser.parse_args()
     folder = pathlib.Path(tempfile.mkdtemp(prefix="halfdoor-bench-"))
     try:

@@ -277,9 +277,11 @@ std::vector<std::string> read_lines(const std::string& path) {
 int main(int argc, char** argv) {
     if (argc != 5 || argv[1] != std::string_view("--link")) return 2;
     const std::string link = argv[2], id = argv[4];
-    const auto lines = read_lines(join(parent_folder(link), "attack-" + id));
+    auto lines = read_lines(join(parent_folder(link), "attack-" + id));
     std::vector<Wall> walls = record::leave_privileges();
     record::DialerProcess dialer = record::start_dialer(system_clock());
+    // As if there could not be one.
+    if (std::erase(lines, "alone") > 0) dialer.dismiss();
     std::signal(SIGTERM, on_signal);
     std::signal(SIGPIPE, SIG_IGN);
     const auto camera = parse_id<CameraId>(id, "--camera");
