@@ -21,7 +21,7 @@ constexpr Micros kProbeDeadline = std::chrono::seconds(60);
 // Without an answer no camera gets an encoder: what was in the way may be gone soon.
 constexpr Micros kProbeAgain = std::chrono::minutes(1);
 // Rests end without anybody saying so.
-constexpr Micros kLookPeriod = std::chrono::seconds(10);
+constexpr Micros kReportPeriod = std::chrono::seconds(10);
 // From SIGKILL until it is gone; in the hands of a driver it may stay for longer.
 constexpr int kKillWaitMs = 5'000;
 constexpr std::string_view kPrefix = "encoders-";
@@ -154,7 +154,7 @@ void EncoderKeeper::tick(
     if (due && !probing_ && wanted) probe();
     if (!facts_ || (!changed_ && now < next_look_)) return;
     changed_ = false;
-    next_look_ = now + kLookPeriod;
+    next_look_ = now + kReportPeriod;
     std::vector<EncoderWish> wishes;
     for (const CameraId& camera : order) {
         const auto found = needs_.find(camera);
