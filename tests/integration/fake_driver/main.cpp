@@ -1,6 +1,6 @@
 // halfdoor-recorder on a machine whose GPU driver gives up after 25 pictures. For
 // test_hub_encoder_dies.py; never installed.
-#include "pipelines/ingest/source.hpp"
+#include "pipelines/ingest/gst_start.hpp"
 #include "tests/support/fake_encoders.hpp"
 
 int recorder_main(int argc, char** argv);  // pipelines/record/main.cpp, renamed by meson.build
