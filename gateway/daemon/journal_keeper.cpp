@@ -53,9 +53,11 @@ void JournalKeeper::take_gap(const journal::GapBegan& gap) {
     }
 }
 
-void JournalKeeper::take_run(RunId run) {
-    if (run == word_.run) return;
-    word_.run = run;
+// A run that has only begun takes no clips from the one before: the power may go before its first
+// frame is durable, and what recovery made of the other's last clip is in no record.
+void JournalKeeper::take_video_of(RunId run) {
+    if (run == word_.edge_run) return;
+    word_.edge_run = run;
     word_.closed.clear();
 }
 
@@ -83,11 +85,13 @@ void JournalKeeper::take(const CameraRecord& record) {
             } else if constexpr (std::is_same_v<T, journal::GapEnded>) {
                 open_.reset();
                 word_.edge = r.when;
+                take_video_of(word_.run);
             } else if constexpr (std::is_same_v<T, journal::RunBegan>) {
-                take_run(r.run);
+                word_.run = r.run;
             } else if constexpr (std::is_same_v<T, journal::ClipClosed>) {
                 if (!word_.edge || is_after(r.when, *word_.edge)) word_.edge = r.when;
-                take_run(r.run);
+                word_.run = r.run;
+                take_video_of(r.run);
                 word_.closed.insert(r.name_time);
                 if (word_.closed.size() > kMostClosed) word_.closed.erase(word_.closed.begin());
             }

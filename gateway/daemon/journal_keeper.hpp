@@ -63,7 +63,7 @@ class JournalKeeper {
         : fs_(&fs), path_(std::move(path)), camera_(camera), writer_(std::move(writer)) {}
     void take(const journal::CameraRecord& record);
     void take_gap(const journal::GapBegan& gap);
-    void take_run(RunId run);
+    void take_video_of(RunId run);
     bool is_after(const journal::Stamp& a, const journal::Stamp& b) const;
     Result<void> write(const journal::CameraRecord& record);
     Result<void> change_cause(const journal::Stamp& now, journal::GapCause cause,

@@ -76,8 +76,8 @@ std::set<std::string> days_to_read(FileSystem& fs, const std::string& folder,
 }
 
 // Unfinished ones, the newest by name, and those that were finished and not written down: they
-// follow the journal's edge by name, unless the clock was set back, and are of its newest run,
-// unless that was not written down either.
+// follow the journal's edge by name, unless the clock was set back, and are of its newest run or of
+// the newest that has video, unless that was not written down either.
 std::vector<std::string> files_to_read(FileSystem& fs, const std::string& clips,
                                        const std::string& day, const JournalWord& known) {
     std::vector<std::string> out;
@@ -86,6 +86,10 @@ std::vector<std::string> files_to_read(FileSystem& fs, const std::string& clips,
     std::string newest;
     int following = 0;
     std::deque<std::string> unsaid;
+    const auto may_be_unsaid = [&](const clip::ClipName& name) {
+        if (name.run == known.edge_run) return !known.closed.contains(name.name_time);
+        return name.run == known.run;
+    };
     for (const FileEntry& file : *files) {
         const std::string path = join(day, file.name);
         const auto name = clip::parse_clip_path(path);
@@ -98,7 +102,7 @@ std::vector<std::string> files_to_read(FileSystem& fs, const std::string& clips,
         if (known.edge && name->name_time >= known.edge->utc && following < kMostFollowing) {
             ++following;
             out.push_back(path);
-        } else if (name->run == known.run && !known.closed.contains(name->name_time)) {
+        } else if (may_be_unsaid(*name)) {
             unsaid.push_back(path);
             if (unsaid.size() > kMostFollowing) unsaid.pop_front();
         }

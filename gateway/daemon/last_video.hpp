@@ -21,7 +21,8 @@ struct JournalWord {
     std::optional<journal::Stamp> edge;  // until when of video, or the camera's first day
     std::vector<BootId> boots;           // in the order of their first record
     RunId run;                           // the newest
-    std::set<WallTime> closed;           // names of its clips, the newest few thousand
+    RunId edge_run;                      // of the newest video: the newest run may have none yet
+    std::set<WallTime> closed;           // names of that one's clips, the newest few thousand
 };
 
 // The newest video of a camera that nobody records now. A boot that the journal does not know is

@@ -35,8 +35,11 @@ TEST_SUITE("gateway/daemon/last_video") {
                                          .at = header.boot_begin + std::chrono::hours(1),
                                          .utc = header.utc_begin + std::chrono::hours(1),
                                          .quality = ClockQuality::synchronised};
-                const JournalWord known{
-                    .edge = {}, .boots = {header.boot}, .run = header.run, .closed = {}};
+                const JournalWord known{.edge = {},
+                                        .boots = {header.boot},
+                                        .run = header.run,
+                                        .edge_run = header.run,
+                                        .closed = {}};
                 const auto newest = newest_video(fs, "clips", header.camera, known, now);
                 REQUIRE(newest.has_value());
                 const auto recovered = clip::recover_part(fs, "clips", path);

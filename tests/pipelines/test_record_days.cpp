@@ -151,6 +151,26 @@ TEST_CASE("wherever the power fails, a clip is found whose name the clock has se
     });
 }
 
+TEST_CASE("a clip with a name in the past, and again no power before the next frame is durable") {
+    for (std::uint64_t point = 0; point < 30; ++point) {
+        CameraDays days;
+        days.daemon_starts();
+        days.live(15s);
+        days.clock.step_wall(-1800s);
+        days.live(14s);
+        days.crash(point % 2 ? std::optional(Cut::lose_all) : std::nullopt);
+        days.daemon_starts();
+        days.fs.cut_power_at(days.fs.operations() + point);
+        days.live(5s);
+        days.crash(Cut::lose_all);
+        days.daemon_starts();
+        days.live(15s);
+        days.stop();
+        CAPTURE(point);
+        CHECK(days.untiled() == "");
+    }
+}
+
 TEST_CASE("a clip that the disk broke, and had no room to finish, loses no second in silence") {
     for (const Cut cut : {Cut::lose_all, Cut::keep_half})
         for (std::uint64_t broken = 0; broken < 8; ++broken)
