@@ -102,6 +102,8 @@ bool Recorder::watch_undecodable(BootTime now) {
     if (!c.keyless_since) c.keyless_since = now;
     if (!w.disk_problem)
         say_state(link::CameraState::connecting, fmt::format("{}: waiting", c.undecodable));
+    // After a machine that slept the key frame may wait in the ingress: no gap begins behind it.
+    if (w.ingress.stats().bytes_queued > 0) return false;
     const Micros waited = now - *c.keyless_since;
     // Twice or more: GapBook takes a trouble for true when it lasts.
     if (waited - c.gap_said > settings_->first_frame_timeout) {

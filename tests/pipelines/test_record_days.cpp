@@ -171,6 +171,27 @@ TEST_CASE("a clip with a name in the past, and again no power before the next fr
     }
 }
 
+TEST_CASE("a key frame that came while the machine slept ends the wait for it where it came") {
+    for (int asleep = 1; asleep < 30; ++asleep) {
+        CameraDays days;
+        days.begins_with_key = false;
+        days.key_every = 30;
+        days.daemon_starts();
+        days.live(6s);
+        days.crash(Cut::keep_all);
+        days.daemon_starts();
+        days.live(3s);
+        days.recorder_sleeps(true);
+        days.live(Micros(std::chrono::seconds(asleep)));
+        days.recorder_sleeps(false);
+        days.live(60s);
+        days.stop();
+        CAPTURE(asleep);
+        CHECK(days.untiled() == "");
+        CHECK(frames_of(days) >= 30);
+    }
+}
+
 TEST_CASE("a clip that the disk broke, and had no room to finish, loses no second in silence") {
     for (const Cut cut : {Cut::lose_all, Cut::keep_half})
         for (std::uint64_t broken = 0; broken < 8; ++broken)
