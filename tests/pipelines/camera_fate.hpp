@@ -12,6 +12,7 @@ namespace hd::test {
 struct Fate {
     std::uint64_t seed = 1;
     bool clock_steps = true;
+    bool clock_known = false;            // at each boot; else some begin without
     std::function<void()> look = [] {};  // after each thing that happened
 };
 
